@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from tp_drseg.data.folder import read_folder
+from tp_drseg.errors import DataError, LesionError
+from tp_drseg.lesions import LesionCatalog
+
+CATALOG = LesionCatalog.default()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder, names in {
+        "images": ("a.jpg", "b.png", "Thumbs.db"),
+        "masks/Hard_Exudates": ("a.png",),
+        "masks/MA": ("a.tif", "b.tif"),
+    }.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / folder / name).touch()
+    return tmp_path
+
+
+def test_lesion_folders_are_resolved(root: Path) -> None:
+    first, second = read_folder(root, CATALOG)
+    assert (first.name, second.name) == ("a", "b")
+    assert second.image == root / "images" / "b.png"
+    assert first.masks == {
+        "hard exudate": root / "masks" / "Hard_Exudates" / "a.png",
+        "microaneurysm": root / "masks" / "MA" / "a.tif",
+    }
+    assert second.masks["hard exudate"] is None
+    assert "haemorrhage" not in second.masks
+
+
+def test_unknown_lesion(root: Path) -> None:
+    (root / "masks" / "drusenoid").mkdir()
+    with pytest.raises(LesionError, match=r"drusenoid.*named after no lesion"):
+        read_folder(root, CATALOG)
+
+
+def test_two_folders_of_one_lesion(root: Path) -> None:
+    (root / "masks" / "EX").mkdir()
+    with pytest.raises(DataError, match="hard exudate: EX and Hard_Exudates"):
+        read_folder(root, CATALOG)
+
+
+def test_orphan_mask(root: Path) -> None:
+    (root / "masks" / "MA" / "c.png").touch()
+    with pytest.raises(DataError, match=r"belong to no image: c\."):
+        read_folder(root, CATALOG)
+
+
+def test_two_images_of_one_stem(root: Path) -> None:
+    (root / "images" / "a.png").touch()
+    with pytest.raises(DataError, match=r"a\.jpg and a\.png"):
+        read_folder(root, CATALOG)
+
+
+def test_missing_folders(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(DataError, match=r"no folder.*images"):
+        read_folder(root / "gone", CATALOG)
+    empty = tmp_path_factory.mktemp("empty")
+    (empty / "images").mkdir()
+    (empty / "images" / "a.jpg").touch()
+    with pytest.raises(DataError, match="no folder of masks"):
+        read_folder(empty, CATALOG)
+
+
+def test_empty_lesion_folder(root: Path) -> None:
+    (root / "masks" / "HE").mkdir()
+    with pytest.raises(DataError, match="no image in"):
+        read_folder(root, CATALOG)

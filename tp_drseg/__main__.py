@@ -1,0 +1,5 @@
+"""``python -m tp_drseg``: the command line."""
+
+from tp_drseg.cli import app
+
+app(prog_name="tp-drseg")

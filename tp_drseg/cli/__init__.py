@@ -1,0 +1,34 @@
+"""The command line. Nothing here imports torch until a command needs a model."""
+
+from __future__ import annotations
+
+import typer
+
+from tp_drseg.cli._errors import Commands
+from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
+from tp_drseg.cli.explain import explain
+from tp_drseg.cli.lesions import lesions
+from tp_drseg.cli.segment import segment
+
+app = typer.Typer(
+    name="tp-drseg",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain text: one line an error, nothing to strip in a log
+    pretty_exceptions_enable=False,
+)
+
+for command in (segment, explain, lesions):
+    app.command()(command)
+
+
+@app.callback()
+def main(
+    version: VersionOption = False, verbose: VerboseOption = False, debug: DebugOption = False
+) -> None:
+    """Segment diabetic retinopathy lesions in colour fundus photographs from a text prompt.
+
+    For research; not a medical device.
+    """

@@ -1,0 +1,64 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from tp_drseg.cli._errors import set_debug
+from tp_drseg.cli._logging import set_level
+
+
+class Device(str, Enum):
+    """Where a model runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+def _set_verbose(value: bool) -> None:
+    if value:
+        set_level(logging.INFO)
+
+
+def _set_debug(ctx: typer.Context, value: bool) -> None:
+    set_debug(ctx, value)
+    if value:
+        set_level(logging.DEBUG)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from tp_drseg import __version__
+
+        typer.echo(f"tp-drseg {__version__}")
+        raise typer.Exit
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        help="A model folder, or a model on the Hugging Face Hub (org/name). "
+        "By default the model inside this package.",
+    ),
+]
+RevisionOption = Annotated[
+    str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a model on the Hub.")
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where the model runs.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show more of what is done.")
+]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, help="Show the traceback of an error.")
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]

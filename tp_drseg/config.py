@@ -1,0 +1,288 @@
+"""Frozen configurations: all that is needed to build an architecture empty, and to run it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tp_drseg.errors import ConfigError
+from tp_drseg.lesions import LesionCatalog
+
+VERSION = 1
+
+EncoderKind = Literal["vit", "tiny_vit"]
+DenseFeatures = Literal["value", "token"]
+TextKind = Literal["description", "name"]
+StorageDtype = Literal["float32", "float16", "bfloat16"]
+
+
+def _one_of(config: Any, name: str, allowed: tuple[str, ...]) -> None:
+    if getattr(config, name) not in allowed:
+        raise ConfigError(
+            f"{name} must be one of {', '.join(allowed)}, got {getattr(config, name)!r}."
+        )
+
+
+@dataclass(frozen=True)
+class ImageEncoderConfig:
+    """Widths of SAM's image encoder; `vit` is Meta's, `tiny_vit` is MobileSAM's.
+
+    For `vit`, `embed_dims`, `depths` and `num_heads` have one entry; for `tiny_vit` one a stage.
+    """
+
+    kind: EncoderKind
+    embed_dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    window_sizes: tuple[int, ...] = (14,)
+    global_attn_indexes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _one_of(self, "kind", ("vit", "tiny_vit"))
+        stages = 1 if self.kind == "vit" else 4
+        for name in ("embed_dims", "depths", "num_heads", "window_sizes"):
+            if len(getattr(self, name)) != stages:
+                raise ConfigError(
+                    f"image_encoder.{name} needs {stages} numbers for kind {self.kind!r}, "
+                    f"got {getattr(self, name)}."
+                )
+
+
+ENCODERS: Mapping[str, ImageEncoderConfig] = {
+    "tiny": ImageEncoderConfig(
+        "tiny_vit", (64, 128, 160, 320), (2, 2, 6, 2), (2, 4, 5, 10), (7, 7, 14, 7)
+    ),
+    "vit_b": ImageEncoderConfig("vit", (768,), (12,), (12,), (14,), (2, 5, 8, 11)),
+    "vit_l": ImageEncoderConfig("vit", (1024,), (24,), (16,), (14,), (5, 11, 17, 23)),
+    "vit_h": ImageEncoderConfig("vit", (1280,), (32,), (16,), (14,), (7, 15, 23, 31)),
+}
+"""SAM's own encoders by size."""
+
+
+@dataclass(frozen=True)
+class CLIPConfig:
+    """The frozen CLIP behind the explicit prior.
+
+    Attributes:
+        architecture: open_clip's model config (`embed_dim`, `vision_cfg`, `text_cfg`,
+            `quick_gelu`), from which the towers are built without any download.
+        image_size: side in pixels of the square into which the whole field of view is scaled;
+            position embeddings are interpolated when it is not the tower's own.
+        features: `value`, the value path of the last attention layer (as MaskCLIP does), or
+            `token`, the plain tokens of the last layer.
+    """
+
+    architecture: Mapping[str, Any]
+    image_size: int
+    features: DenseFeatures = "value"
+
+    def __post_init__(self) -> None:
+        _one_of(self, "features", ("value", "token"))
+        for key in ("embed_dim", "vision_cfg", "text_cfg"):
+            if key not in self.architecture:
+                raise ConfigError(f"clip.architecture lacks {key!r}.")
+
+
+VIT_B_16: Mapping[str, Any] = {
+    "embed_dim": 512,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 224, "layers": 12, "width": 768, "patch_size": 16},
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 512,
+        "heads": 8,
+        "layers": 12,
+    },
+}
+"""open_clip's `ViT-B-16-quickgelu`, the paper's CLIP."""
+
+SMALL_CLIP: Mapping[str, Any] = {
+    "embed_dim": 96,
+    "quick_gelu": False,
+    "vision_cfg": {
+        "image_size": 1024,
+        "layers": 4,
+        "width": 192,
+        "head_width": 48,
+        "patch_size": 16,
+    },
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 96,
+        "heads": 4,
+        "layers": 2,
+    },
+}
+"""The small CLIP of the `tiny` size, trained on fundus patches and lesion descriptions."""
+
+
+@dataclass(frozen=True)
+class TPDRSegConfig:
+    """Everything that a checkpoint needs beside its tensors.
+
+    Attributes:
+        image_encoder: SAM's image encoder.
+        clip: the CLIP behind the explicit prior.
+        lesions: the catalog; the order of its lesions is the order of the class groups.
+        image_size: side of the square tile that the image encoder sees, in pixels.
+        injector_blocks: after which encoder blocks an injector stands; `None` for every block,
+            empty for no injector at all.
+        injector_stride: stride of the injector's query, key and value convolutions (Eq. 3).
+        injector_prior: whether the prior gates the injector's key and value (Eq. 2).
+        generator_prior: whether the prior gates the prompt generator's input (Eq. 4).
+        text: whether a lesion is prompted by its explicit descriptions or by its name alone.
+        sparse_tokens: how many sparse embeddings the prompt generator makes.
+        detail: whether the decoder also reads the encoder's stride-4 features (`tiny_vit` only;
+            not part of the paper).
+        working_diameter: longest side of the field of view in the working frame, in pixels; when
+            it is larger than `image_size`, the frame is cut into overlapping tiles.
+        tile_overlap: overlap of neighbouring tiles as a share of `image_size`.
+        thresholds: operating point by lesion name, a probability; 0.5 for lesions not named.
+        storage_dtype: the type that floating-point tensors have in `model.safetensors`.
+        parent: model id and revision of the checkpoint that this one was trained from.
+        training: free-form facts about the training run, shown on the model card.
+        version: version of this format.
+    """
+
+    image_encoder: ImageEncoderConfig
+    clip: CLIPConfig
+    lesions: LesionCatalog = field(default_factory=LesionCatalog.default)
+    image_size: int = 1024
+    injector_blocks: tuple[int, ...] | None = None
+    injector_stride: int = 4
+    injector_prior: bool = True
+    generator_prior: bool = True
+    text: TextKind = "description"
+    sparse_tokens: int = 8
+    detail: bool = False
+    working_diameter: int = 1024
+    tile_overlap: float = 0.125
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    storage_dtype: StorageDtype = "float32"
+    parent: str | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise ConfigError(
+                f"This checkpoint's config has version {self.version!r}, this package reads "
+                f"version {VERSION}. Upgrade tp-drseg, or use a checkpoint made with it."
+            )
+        _one_of(self, "text", ("description", "name"))
+        _one_of(self, "storage_dtype", ("float32", "float16", "bfloat16"))
+        if self.image_size % 16 or self.image_size < 16:
+            raise ConfigError(f"image_size must be a multiple of 16, got {self.image_size}.")
+        if self.working_diameter < 32:
+            raise ConfigError(f"working_diameter must be 32 or more, got {self.working_diameter}.")
+        if not 0 <= self.tile_overlap < 1:
+            raise ConfigError(f"tile_overlap must be in [0, 1), got {self.tile_overlap}.")
+        if self.sparse_tokens < 1 or self.injector_stride < 1:
+            raise ConfigError("sparse_tokens and injector_stride must be 1 or more.")
+        if self.detail and self.image_encoder.kind != "tiny_vit":
+            raise ConfigError("detail needs an image encoder with a stride-4 stage: tiny_vit.")
+        depth = sum(self.image_encoder.depths)
+        for block in self.injector_blocks or ():
+            if not 0 <= block < depth:
+                raise ConfigError(f"injector_blocks names block {block} of an encoder of {depth}.")
+        for name, threshold in self.thresholds.items():
+            if not 0 <= threshold <= 1:
+                raise ConfigError(f"thresholds[{name!r}] must be in [0, 1], got {threshold}.")
+
+    @property
+    def grid(self) -> int:
+        """Side of the image embedding, in cells."""
+        return self.image_size // 16
+
+    @classmethod
+    def for_size(cls, size: str, **changes: Any) -> TPDRSegConfig:
+        """The configuration of a named size: `tiny`, `vit_b`, `vit_l` or `vit_h`.
+
+        Raises:
+            ConfigError: for another name or an unknown field.
+        """
+        if size not in ENCODERS:
+            raise ConfigError(f"Unknown size {size!r}; sizes are {', '.join(ENCODERS)}.")
+        if size == "tiny":
+            defaults: dict[str, Any] = {
+                "clip": CLIPConfig(SMALL_CLIP, image_size=1024),
+                "injector_blocks": (9, 10, 11),
+                "detail": True,
+                "working_diameter": 1920,
+                "storage_dtype": "float16",
+            }
+        else:
+            defaults = {"clip": CLIPConfig(VIT_B_16, image_size=448)}
+        try:
+            return cls(image_encoder=ENCODERS[size], **(defaults | changes))
+        except TypeError as error:
+            raise ConfigError(f"Unknown configuration field: {error}") from error
+
+    def replace(self, **changes: Any) -> TPDRSegConfig:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The configuration as JSON text, keys sorted, so that equal configs are equal bytes."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data["image_encoder"] = dataclasses.asdict(self.image_encoder)
+        data["clip"] = {
+            f.name: getattr(self.clip, f.name) for f in dataclasses.fields(self.clip)
+        }
+        data["lesions"] = self.lesions.to_dict()
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> TPDRSegConfig:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ConfigError: when the text is not JSON, or a field is missing, unknown or impossible.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"The config is not valid JSON: {error}.") from error
+        if not isinstance(data, dict):
+            raise ConfigError("The config must be a JSON object.")
+        if data.get("version") != VERSION:
+            raise ConfigError(
+                f"The config has version {data.get('version')!r}, this package reads version "
+                f"{VERSION}. Upgrade tp-drseg, or use a checkpoint made with it."
+            )
+        _check_fields(data, cls, "config")
+        values = dict(data)
+        values["image_encoder"] = _build(ImageEncoderConfig, data["image_encoder"], "image_encoder")
+        values["clip"] = _build(CLIPConfig, data["clip"], "clip")
+        if "lesions" in data:
+            values["lesions"] = LesionCatalog.from_dict(data["lesions"])
+        return _build(cls, values, "config")
+
+
+def _build(cls: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} must be a JSON object, got {type(data).__name__}.")
+    _check_fields(data, cls, where)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    try:
+        return cls(**values)
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{where} has a value of the wrong kind: {error}.") from error
+
+
+def _check_fields(data: Mapping[str, Any], cls: Any, where: str) -> None:
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if unknown := sorted(set(data) - set(fields)):
+        raise ConfigError(f"{where} has unknown fields: {', '.join(unknown)}.")
+    required = {
+        name
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(required - set(data)):
+        raise ConfigError(f"{where} lacks the fields: {', '.join(missing)}.")

@@ -1,0 +1,137 @@
+"""Drawing on a photograph: outlined masks, a legend, a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from tp_drseg.export.colours import RGB
+
+# Viridis at even steps: rises evenly in brightness, and colour-blind readers can follow it.
+_HEAT = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+
+
+class Layer(NamedTuple):
+    """One mask to draw.
+
+    Attributes:
+        mask: (H, W) bool.
+        colour: Red, green and blue, each 0..255.
+        label: What the legend says.
+    """
+
+    mask: npt.NDArray[np.bool_]
+    colour: RGB
+    label: str = ""
+
+
+def draw_layers(
+    image: npt.NDArray[np.uint8],
+    layers: Sequence[Layer],
+    *,
+    fill: float = 0.2,
+    line_width: int | None = None,
+) -> Image.Image:
+    """Outline masks on a photograph and tint what they cover.
+
+    The outline runs just outside the mask, so that the lesion itself stays in view, and has a dark
+    rim that sets it off from tissue of the same colour.
+
+    Args:
+        image: (H, W, 3) uint8 photograph; it is not changed.
+        layers: The masks, drawn in this order.
+        fill: Share of the colour in the tint, in [0, 1]; 0 draws outlines only.
+        line_width: Width of the outline in pixels, at least 1; by default it grows with the image.
+
+    Returns:
+        An RGB picture of the size of the photograph.
+
+    Raises:
+        ValueError: ``fill`` or ``line_width`` is out of range, or a mask has another size.
+    """
+    if not 0 <= fill <= 1:
+        raise ValueError(f"fill must be in [0, 1], got {fill}")
+    width = max(1, round(max(image.shape[:2]) / 900)) if line_width is None else line_width
+    if width < 1:
+        raise ValueError(f"line_width must be at least 1 pixel, got {width}")
+    canvas = image.copy()
+    for layer in layers:
+        if layer.mask.shape != image.shape[:2]:
+            raise ValueError(f"mask is {layer.mask.shape}, the image {image.shape[:2]}")
+        _blend(canvas, layer.mask, layer.colour, fill)
+    for layer in layers:
+        line = _grow(layer.mask, width)
+        rim = _grow(line, (width + 1) // 2)
+        _blend(canvas, rim & ~line, (0, 0, 0), 0.6)
+        _blend(canvas, line & ~layer.mask, layer.colour, 1.0)
+    return Image.fromarray(canvas)
+
+
+def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
+    """Put a strip with one line a layer below a picture; the picture's own pixels stay as they are.
+
+    Args:
+        picture: An RGB picture.
+        layers: Colours and labels, from top to bottom.
+
+    Returns:
+        An RGB picture, higher by the strip.
+    """
+    size = max(12, round(max(picture.size) / 60))
+    step = round(1.5 * size)
+    strip = Image.new("RGB", (picture.width, step * len(layers) + size // 2), (0, 0, 0))
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size)
+    for row, layer in enumerate(layers):
+        top = row * step + size // 2
+        draw.rectangle((size // 2, top, size // 2 + size, top + size), fill=layer.colour)
+        draw.text((2 * size, top + size / 2), layer.label, (255, 255, 255), font, anchor="lm")
+    whole = Image.new("RGB", (picture.width, picture.height + strip.height))
+    whole.paste(picture, (0, 0))
+    whole.paste(strip, (0, picture.height))
+    return whole
+
+
+def draw_heat_map(
+    image: npt.NDArray[np.uint8], values: npt.NDArray[np.floating[Any]], *, opacity: float = 0.6
+) -> Image.Image:
+    """Colour a photograph by values in [0, 1], from dark violet (0) to yellow (1).
+
+    Args:
+        image: (H, W, 3) uint8 photograph; its grey tones show through.
+        values: (H, W) float in [0, 1].
+        opacity: Share of the colour, in [0, 1].
+
+    Returns:
+        An RGB picture of the size of the photograph.
+
+    Raises:
+        ValueError: ``values`` has another size than the image.
+    """
+    if values.shape != image.shape[:2]:
+        raise ValueError(f"values are {values.shape}, the image {image.shape[:2]}")
+    stops = np.linspace(0, 255, len(_HEAT))
+    heat = np.array(_HEAT, dtype=np.float32)
+    table = np.stack([np.interp(np.arange(256), stops, heat[:, c]) for c in range(3)], axis=1)
+    index = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    colours = Image.fromarray(np.rint(table).astype(np.uint8)[index])
+    grey = Image.fromarray(image).convert("L").convert("RGB")
+    return Image.blend(grey, colours, opacity)
+
+
+def _grow(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
+    grown = ndimage.maximum_filter(mask.astype(np.uint8), size=2 * pixels + 1, mode="constant")
+    return np.asarray(grown, dtype=bool)
+
+
+def _blend(
+    canvas: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], colour: RGB, share: float
+) -> None:
+    """Mix a colour into some pixels, in place."""
+    mixed = canvas[where] * (1 - share) + np.array(colour) * share
+    canvas[where] = np.rint(mixed).astype(np.uint8)

@@ -1,0 +1,53 @@
+"""Pictures for the eye, such as overlays, as PNG, JPEG or TIFF."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tp_drseg.errors import OutputError
+from tp_drseg.export.atomic import atomic_write
+
+# JPEG without chroma subsampling, or thin coloured lines would smear.
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0}),
+    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+}
+
+
+def check_picture_name(path: str | os.PathLike[str]) -> Path:
+    """The path, if its ending says which format to write.
+
+    Raises:
+        OutputError: The ending is not one of .png, .jpg, .jpeg, .tif and .tiff.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise OutputError(f"cannot write {path}: the name must end in one of {', '.join(_FORMATS)}")
+    return path
+
+
+def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
+    """Write a picture in the format that the name's ending asks for.
+
+    Args:
+        picture: An RGB or grey picture.
+        path: A name that ends in .png, .jpg, .jpeg, .tif or .tiff.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The ending is another one, or the file cannot be written.
+    """
+    path = check_picture_name(path)
+    format, options = _FORMATS[path.suffix.lower()]
+    with atomic_write(path) as file:
+        picture.save(file, format=format, **options)
+    return path

@@ -1,0 +1,58 @@
+"""Masks and probability maps as grey PNG, at the size of the photograph."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tp_drseg.errors import OutputError
+from tp_drseg.export.atomic import atomic_write
+
+
+def save_mask(mask: npt.NDArray[np.bool_], path: str | os.PathLike[str]) -> Path:
+    """Write a mask as 8-bit grey PNG: 0 is background, 255 is lesion.
+
+    Args:
+        mask: (H, W) bool.
+        path: A name that ends in ``.png``.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The name does not end in ``.png``, or the file cannot be written.
+    """
+    return _save_grey(np.where(mask, np.uint8(255), np.uint8(0)), path)
+
+
+def save_map(values: npt.NDArray[np.floating[Any]], path: str | os.PathLike[str]) -> Path:
+    """Write values in [0, 1] as 8-bit grey PNG, scaled to 0..255 and rounded.
+
+    Args:
+        values: (H, W) float in [0, 1].
+        path: A name that ends in ``.png``.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The name does not end in ``.png``, or the file cannot be written.
+    """
+    return _save_grey(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8), path)
+
+
+def _save_grey(grey: npt.NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise OutputError(
+            f"cannot write {path}: masks and maps are saved as PNG, since other formats may "
+            "change their values; let the name end in .png"
+        )
+    with atomic_write(path) as file:
+        Image.fromarray(grey).save(file, format="PNG")
+    return path

@@ -1,0 +1,19 @@
+"""From a file to an image in its frame: reading, field of view, framing, measurements."""
+
+from tp_drseg.fundus.field_of_view import FieldOfView, check_fundus, find_field_of_view
+from tp_drseg.fundus.frame import Frame
+from tp_drseg.fundus.measure import area_percent, count_regions
+from tp_drseg.fundus.read import MAX_PIXELS, MIN_SIDE, ImageSource, read_image
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "FieldOfView",
+    "Frame",
+    "ImageSource",
+    "area_percent",
+    "check_fundus",
+    "count_regions",
+    "find_field_of_view",
+    "read_image",
+]

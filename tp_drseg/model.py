@@ -1,0 +1,322 @@
+"""TPDRSeg: composes the modules, and starts, loads and saves the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from segment_anything.modeling import PromptEncoder
+from torch import Tensor, nn
+
+from tp_drseg import checkpoint
+from tp_drseg.config import TPDRSegConfig
+from tp_drseg.lesions import Lesion, LesionCatalog
+from tp_drseg.modules.clip import build_clip
+from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
+from tp_drseg.modules.image_encoder import (
+    EMBEDDING_DIM,
+    InjectedImageEncoder,
+    SharedFeatures,
+    build_backbone,
+)
+from tp_drseg.modules.mask_decoder import DetailHead, MaskDecoder
+from tp_drseg.modules.prompt_generator import ClassPromptGenerator
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tp_drseg.fundus import ImageSource
+    from tp_drseg.inference.result import Segmentation
+
+# SAM's statistics, RGB in [0, 255]
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class TPDRSeg(nn.Module):
+    """Text-prompted segmentation of diabetic retinopathy lesions (TP-DRSeg, MICCAI 2024).
+
+    A frozen CLIP turns the explicit description of a lesion into a prior map
+    (`explicit_prior`); injectors feed it into SAM's frozen image encoder (`image_encoder`); a
+    class-specific generator turns it into prompts (`prompt_generator`) for SAM's mask decoder
+    (`mask_decoder`).
+
+    The constructor builds the architecture with random weights and downloads nothing. Use
+    `from_pretrained` for a trained model and `from_backbones` to start training.
+
+    Args:
+        config: everything that is needed to build the architecture.
+
+    Attributes:
+        model_id: where the weights came from; empty for a model that was only built.
+        revision: the Hub revision of the weights, if they came from there.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: TPDRSegConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model_id = ""
+        self.revision: str | None = None
+        self.explicit_prior = ExplicitPriorEncoder(
+            build_clip(config.clip.architecture), config.clip.image_size, config.clip.features
+        )
+        self.image_encoder = InjectedImageEncoder(
+            build_backbone(config.image_encoder, config.image_size),
+            config.injector_blocks,
+            config.injector_stride,
+            config.injector_prior,
+        )
+        self.prompt_generator = ClassPromptGenerator(
+            len(config.lesions),
+            EMBEDDING_DIM,
+            config.grid,
+            config.sparse_tokens,
+            config.generator_prior,
+        )
+        self.prompt_encoder = PromptEncoder(
+            embed_dim=EMBEDDING_DIM,
+            image_embedding_size=(config.grid, config.grid),
+            input_image_size=(config.image_size, config.image_size),
+            mask_in_chans=16,
+        ).requires_grad_(False)
+        self.mask_decoder = MaskDecoder()
+        self.detail_head = (
+            DetailHead(self.image_encoder.backbone.detail_dim) if config.detail else None
+        )
+        self.register_buffer(
+            "pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False
+        )
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def catalog(self) -> LesionCatalog:
+        """The lesions that this model knows, in the order of its class groups."""
+        return self.config.lesions
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the weights are on."""
+        return self.pixel_mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.mask_decoder.parameters()).dtype
+
+    def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Name and value of what learns: injectors, prompt generator, mask decoder, detail head."""
+        return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
+
+    def prompt_texts(self, lesion: Lesion) -> tuple[str, ...]:
+        """The texts that stand for a lesion: its descriptions, or its name by `config.text`."""
+        return lesion.texts if self.config.text == "description" else (lesion.name,)
+
+    def shared(self, images: Tensor) -> SharedFeatures:
+        """The part of the image encoder that no prior touches.
+
+        Args:
+            images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
+        """
+        return self.image_encoder.shared((images - self.pixel_mean) / self.pixel_std)
+
+    def decode(
+        self,
+        features: SharedFeatures,
+        priors: Tensor,
+        classes: Tensor,
+        clicks: Tensor | None = None,
+    ) -> Tensor:
+        """Mask logits of L lesions on each of B images.
+
+        Args:
+            features: what `shared` gave for the B images.
+            priors: explicit priors `P_e`, `(B, L, h, w)` in [0, 1].
+            classes: `(L,)` int64, the place of each lesion in the catalog.
+            clicks: sparse embeddings of points and boxes from SAM's prompt encoder,
+                `(B, m, 256)`, added to every lesion's own.
+
+        Returns:
+            `(B, L, S / 4, S / 4)`.
+        """
+        batch, count = priors.shape[:2]
+        prior = priors.flatten(0, 1)[:, None]
+        embedding = self.image_encoder.inject(features.repeat(count), prior)
+        sparse, dense = self.prompt_generator(embedding, prior, classes.repeat(batch))
+        if clicks is not None:
+            sparse = torch.cat([sparse, clicks.repeat_interleave(count, dim=0)], dim=1)
+        position = self.prompt_encoder.get_dense_pe().to(embedding.dtype)
+        logits, mask_token = self.mask_decoder(embedding, position, sparse, dense)
+        if self.detail_head is not None:
+            fine = self.detail_head.features(features.detail)
+            logits = logits + self.detail_head(fine, mask_token)
+        return logits.unflatten(0, (batch, count))[:, :, 0]  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor, priors: Tensor, classes: Tensor) -> Tensor:
+        """`decode(shared(images), priors, classes)`; see both."""
+        return self.decode(self.shared(images), priors, classes)
+
+    def segment(
+        self,
+        image: ImageSource,
+        lesion: str | Sequence[str] | None = None,
+        *,
+        description: str | Sequence[str] | None = None,
+        threshold: float | None = None,
+        points: Sequence[tuple[float, float, int]] | None = None,
+        boxes: Sequence[tuple[float, float, float, float]] | None = None,
+    ) -> Segmentation | dict[str, Segmentation]:
+        """Segments lesions in a photograph.
+
+        Args:
+            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.fundus.read_image`.
+            lesion: a lesion's name, abbreviation or alias; a list of them; or None for every
+                lesion that the model knows.
+            description: text, or texts, to use in place of the lesion's own descriptions, for
+                one lesion only.
+            threshold: probability from which on a pixel is lesion; by default the operating
+                point stored with the model.
+            points: `(x, y, label)` in original pixels, label 1 on the lesion and 0 beside it;
+                for one lesion only.
+            boxes: `(left, top, right, bottom)` in original pixels, for one lesion only.
+
+        Returns:
+            For one name its `Segmentation`; for a list or None a dict of them by catalog name.
+
+        Raises:
+            ImageError: when the image cannot be read or holds no field of view.
+            LesionError: when the model does not know the lesion; the message lists what it knows.
+            PromptError: when the description, points, boxes or threshold cannot be used.
+        """
+        from tp_drseg.inference.segment import segment
+
+        return segment(
+            self,
+            image,
+            lesion,
+            description=description,
+            threshold=threshold,
+            points=points,
+            boxes=boxes,
+        )
+
+    def explain(self, image: ImageSource, text: str | Sequence[str]) -> np.ndarray:
+        """The explicit prior of any text, `(H, W)` float32 in [0, 1], in original pixels.
+
+        Several texts are taken as descriptions of one thing. The prior is relative to the image:
+        its highest value is 1 on every photograph, whether or not what the text describes is
+        there.
+
+        Raises:
+            ImageError: when the image cannot be read or holds no field of view.
+            PromptError: when the text is empty.
+        """
+        from tp_drseg.inference.segment import explain
+
+        return explain(self, image, text)
+
+    @classmethod
+    def from_backbones(
+        cls,
+        *,
+        sam: str | Path,
+        clip: str | Path,
+        config: TPDRSegConfig | None = None,
+        **changes: Any,
+    ) -> TPDRSeg:
+        """A model that is ready to be trained, from a pretrained SAM and a pretrained CLIP.
+
+        Args:
+            sam: an official SAM checkpoint (`sam_vit_b_01ec64.pth`, `mobile_sam.pt`, ...).
+            clip: a folder written by `tp_drseg.training.clip.save_clip`; or `NAME/TAG` in
+                open_clip's terms (`ViT-B-16-quickgelu/openai`); or `NAME:FILE` with a local file
+                (`ViT-B-16-quickgelu:ViT-B-16.pt`); or a Hub id (`hf-hub:org/name`).
+            config: the configuration; by default that of the size that `sam` has.
+            changes: fields of the configuration to change.
+
+        Raises:
+            CheckpointError: when a file is missing or does not fit.
+            ConfigError: for an unknown field.
+        """
+        from tp_drseg.backbones import load_backbones
+
+        return load_backbones(sam=sam, clip=clip, config=config, changes=changes)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_id: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        cache_dir: str | Path | None = None,
+        device: str | torch.device = "auto",
+    ) -> TPDRSeg:
+        """Loads a trained model.
+
+        Args:
+            model_id: None for the checkpoint that ships inside this package (no network); a
+                folder; or a repository on the Hugging Face Hub, `org/name`.
+            revision: branch, tag or commit on the Hub.
+            token: Hub token; by default the one that `hf auth login` stored.
+            local_files_only: take the Hub's files from the local cache alone.
+            cache_dir: where the Hub's files are kept.
+            device: `auto` (CUDA, then Apple's MPS, then the CPU) or a torch device.
+
+        Raises:
+            CheckpointError: when files are missing, truncated or do not fit; nothing is loaded
+                in part.
+            ConfigError: when the config is not valid or of an unknown version.
+        """
+        files = checkpoint.locate(
+            model_id,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+            cache_dir=cache_dir,
+        )
+        config = checkpoint.read_config(files.config)
+        model = cls(config)
+        checkpoint.load_weights(model, files.weights)
+        model.model_id, model.revision = files.model_id, files.revision
+        return model.to(checkpoint.pick_device(device)).eval()
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json`, `model.safetensors` and a fresh model card `README.md`.
+
+        Each file appears whole or not at all. The weights have `config.storage_dtype`.
+
+        Raises:
+            OutputError: when the folder cannot be written.
+        """
+        return checkpoint.save(self, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = True,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload a TP-DRSeg model",
+    ) -> str:
+        """Uploads what `save_pretrained` writes to the Hub and returns the commit's address.
+
+        The repository is made when it does not exist, private unless said otherwise.
+
+        Raises:
+            CheckpointError: when the Hub refuses.
+        """
+        return checkpoint.push(
+            self,
+            repo_id,
+            private=private,
+            token=token,
+            revision=revision,
+            commit_message=commit_message,
+        )

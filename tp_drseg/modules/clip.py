@@ -1,0 +1,100 @@
+"""The two towers of a frozen open_clip CLIP, read densely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor, nn
+
+from tp_drseg.config import DenseFeatures
+from tp_drseg.errors import ConfigError
+
+# OpenAI's CLIP statistics, RGB in [0, 1]
+PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
+PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
+    """An open_clip CLIP with random weights, built from its config without any download.
+
+    Raises:
+        ConfigError: when open_clip does not take the config, or the image tower is not a ViT.
+    """
+    try:
+        clip = open_clip.CLIP(
+            embed_dim=architecture["embed_dim"],
+            vision_cfg=dict(architecture["vision_cfg"]),
+            text_cfg=dict(architecture["text_cfg"]),
+            quick_gelu=architecture.get("quick_gelu", False),
+        )
+    except (TypeError, AssertionError, KeyError) as error:
+        raise ConfigError(f"open_clip does not take this clip.architecture: {error}.") from error
+    if not isinstance(clip.visual, open_clip.transformer.VisionTransformer):
+        raise ConfigError("clip.architecture must have a ViT image tower.")
+    return clip  # type: ignore[no-any-return]
+
+
+def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
+    """CLIP's byte-pair tokens, `(T, context_length)` int64; the vocabulary is open_clip's own."""
+    return _tokenizer(context_length)(list(texts))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(context_length: int) -> Any:
+    # reading the vocabulary takes longer than a small text tower
+    return SimpleTokenizer(context_length=context_length)
+
+
+def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -> Tensor:
+    """One vector a patch in CLIP's joint space, that is after the last norm and projection.
+
+    Args:
+        visual: open_clip's `VisionTransformer`.
+        images: `(B, 3, H, W)`, normalised; H and W multiples of the patch size.
+        features: `token` for the plain tokens of the last layer; `value` for the value path of
+            the last attention layer, in which each token attends to itself alone (Zhou et al.,
+            MaskCLIP, ECCV 2022), since plain tokens have been mixed for the class token's sake.
+
+    Returns:
+        `(B, D, H / patch, W / patch)`, not normalised.
+    """
+    x = visual.conv1(images)
+    height, width = x.shape[-2:]
+    x = x.flatten(2).transpose(1, 2)
+    class_token = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+    x = torch.cat([class_token, x], dim=1)
+    x = x + position_embedding(visual, (height, width)).to(x.dtype)
+    x = visual.ln_pre(x)
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    x = _value_path(last, x) if features == "value" else last(x)
+    x = visual.ln_post(x[:, 1:]) @ visual.proj
+    return x.transpose(1, 2).unflatten(2, (height, width))  # type: ignore[no-any-return]
+
+
+def position_embedding(visual: Any, grid: tuple[int, int]) -> Tensor:
+    """The tower's position embedding for a grid of patches, `(1 + h * w, C)`; bicubic."""
+    embedding: Tensor = visual.positional_embedding
+    if tuple(visual.grid_size) == grid:
+        return embedding
+    first, rest = embedding[:1], embedding[1:]
+    rest = rest.T.unflatten(1, tuple(visual.grid_size))[None]
+    rest = F.interpolate(rest, size=grid, mode="bicubic", align_corners=False)
+    return torch.cat([first, rest[0].flatten(1).T])
+
+
+def _value_path(block: Any, x: Tensor) -> Tensor:
+    attention = block.attn
+    width = attention.embed_dim
+    value = F.linear(
+        block.ln_1(x), attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :]
+    )
+    x = x + block.ls_1(attention.out_proj(value))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))  # type: ignore[no-any-return]

@@ -1,0 +1,117 @@
+"""Explicit prior encoder: where does the photograph look like what the text says? (Eq. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tp_drseg.config import DenseFeatures
+from tp_drseg.errors import PromptError
+from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, dense_image_features, tokenize
+
+
+class ExplicitPriorEncoder(nn.Module):
+    """Turns a photograph and explicit descriptions into prior maps with a frozen CLIP.
+
+    Eq. 1 of TP-DRSeg: `S = cos(P_v, P_t)` for each patch; the explicit prior `P_e` is `S`
+    min-max normalised for each image and prompt. `P_v` are CLIP's dense image features, `P_t`
+    the feature of a description; several descriptions of one lesion are averaged.
+
+    Args:
+        clip: an open_clip CLIP with a ViT image tower; it is frozen here.
+        image_size: side in pixels of the square that holds the whole field of view.
+        features: which dense features to read, see `dense_image_features`.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self, clip: nn.Module, image_size: int, features: DenseFeatures = "value"
+    ) -> None:
+        super().__init__()
+        self.clip: Any = clip.requires_grad_(False).eval()
+        self.image_size = image_size
+        self.features = features
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> ExplicitPriorEncoder:
+        """CLIP is frozen: it stays in evaluation mode whatever the mode of its parent."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def image_features(self, images: Tensor) -> Tensor:
+        """Dense image features `P_v` of unit length.
+
+        Args:
+            images: `(B, 3, H, W)` RGB in [0, 1], the whole field of view.
+
+        Returns:
+            `(B, D, h, w)`, one vector a patch.
+        """
+        normalised = (images - self.pixel_mean) / self.pixel_std
+        return F.normalize(dense_image_features(self.clip.visual, normalised, self.features), dim=1)
+
+    @torch.no_grad()
+    def text_features(self, texts: str | Sequence[str]) -> Tensor:
+        """The text feature `P_t` of one lesion, `(D,)`, of unit length.
+
+        The unit features of several descriptions are averaged and normalised again.
+
+        Raises:
+            PromptError: when there is no text, or one is empty.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts or not all(isinstance(t, str) and t.strip() for t in texts):
+            raise PromptError("A description must be a text that is not empty; got " f"{texts!r}.")
+        tokens = tokenize(texts, self.clip.context_length).to(self.pixel_mean.device)
+        features = F.normalize(self.clip.encode_text(tokens).float(), dim=-1)
+        return F.normalize(features.mean(dim=0), dim=0)
+
+    def forward(
+        self, images: Tensor, texts: Sequence[str | Sequence[str]], where: Tensor | None = None
+    ) -> Tensor:
+        """Explicit priors `P_e` of every image and prompt.
+
+        Args:
+            images: `(B, 3, H, W)` RGB in [0, 1].
+            texts: for each of L prompts a description or several.
+            where: `(B, 1, h, w)` bool, the patches inside the field of view; see `min_max`.
+
+        Returns:
+            `(B, L, h, w)` in [0, 1].
+        """
+        text_features = torch.stack([self.text_features(t) for t in texts])
+        return min_max(similarity(self.image_features(images), text_features), where)
+
+
+def similarity(image_features: Tensor, text_features: Tensor) -> Tensor:
+    """Cosine `S` of unit features: `(B, D, h, w)` and `(L, D)` give `(B, L, h, w)` in [-1, 1]."""
+    return torch.einsum("bdhw,ld->blhw", image_features, text_features.to(image_features.dtype))
+
+
+def min_max(similarities: Tensor, where: Tensor | None = None) -> Tensor:
+    """Min-max normalisation for each image and prompt, the second half of Eq. 1.
+
+    Args:
+        similarities: `(B, L, h, w)`.
+        where: `(B, 1, h, w)` bool; the extremes are taken over these patches alone, and the
+            others become 0. The black surround of a photograph says nothing about its lesions.
+
+    Returns:
+        `(B, L, h, w)` in [0, 1]; all zero, never NaN, where the similarity is constant.
+    """
+    if where is None:
+        where = torch.ones_like(similarities[:, :1], dtype=torch.bool)
+    low = similarities.masked_fill(~where, torch.inf).amin(dim=(-2, -1), keepdim=True)
+    high = similarities.masked_fill(~where, -torch.inf).amax(dim=(-2, -1), keepdim=True)
+    span = high - low
+    # below this span the map is rounding noise, which min-max would blow up to a full-range prior
+    usable = where & (span > 1e-6)
+    scaled = (similarities - low) / torch.where(span > 1e-6, span, torch.ones_like(span))
+    return torch.where(usable, scaled.clamp(0, 1), torch.zeros_like(similarities))

@@ -1,0 +1,220 @@
+"""SAM's image encoder, taken block by block, with prior-aligned injectors in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.common import LayerNorm2d
+from timm.models.tiny_vit import TinyVit
+from torch import Tensor, nn
+
+from tp_drseg.config import ImageEncoderConfig
+from tp_drseg.modules.injector import PriorAlignedInjector
+
+EMBEDDING_DIM = 256
+"""Channels of SAM's image embedding."""
+
+
+class Backbone(Protocol):
+    """What the injected encoder needs of an image encoder; all features are `(B, C, H, W)`."""
+
+    block_dims: Sequence[int]
+    detail_dim: int
+    detail_block: int
+
+    def stem(self, images: Tensor) -> Tensor:
+        """What comes before the first block."""
+
+    def block(self, index: int, x: Tensor) -> Tensor:
+        """One block, with the downsampling that stands before it, if any."""
+
+    def head(self, x: Tensor) -> Tensor:
+        """The neck: `(B, 256, H_e, W_e)`."""
+
+
+class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
+    """Meta's `ImageEncoderViT`, block by block; its parameters keep their names."""
+
+    detail_dim = 0
+    detail_block = -1
+
+    def __init__(self, config: ImageEncoderConfig, image_size: int) -> None:
+        super().__init__(
+            img_size=image_size,
+            embed_dim=config.embed_dims[0],
+            depth=config.depths[0],
+            num_heads=config.num_heads[0],
+            window_size=config.window_sizes[0],
+            global_attn_indexes=config.global_attn_indexes,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            out_chans=EMBEDDING_DIM,
+            use_rel_pos=True,
+        )
+        self.block_dims = [config.embed_dims[0]] * config.depths[0]
+
+    def stem(self, images: Tensor) -> Tensor:
+        x: Tensor = self.patch_embed(images) + self.pos_embed
+        return x.permute(0, 3, 1, 2)
+
+    def block(self, index: int, x: Tensor) -> Tensor:
+        out: Tensor = self.blocks[index](x.permute(0, 2, 3, 1))
+        return out.permute(0, 3, 1, 2)
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.neck(x)  # type: ignore[no-any-return]
+
+
+class TinyViTBackbone(nn.Module):
+    """MobileSAM's TinyViT, block by block: timm's `TinyVit`, its last stage at stride 1.
+
+    The stages together have as many blocks as the sum of `depths`; the last two stages work on
+    the grid of the embedding, the first at a quarter of the image's resolution.
+    """
+
+    def __init__(self, config: ImageEncoderConfig) -> None:
+        super().__init__()
+        body = TinyVit(
+            num_classes=0,
+            embed_dims=config.embed_dims,
+            depths=config.depths,
+            num_heads=config.num_heads,
+            window_sizes=config.window_sizes,
+            drop_path_rate=0.0,
+        )
+        body.stages[-1].downsample.conv2.conv.stride = (1, 1)
+        self.patch_embed = body.patch_embed
+        self.stages = body.stages
+        self.neck = nn.Sequential(
+            nn.Conv2d(config.embed_dims[-1], EMBEDDING_DIM, kernel_size=1, bias=False),
+            LayerNorm2d(EMBEDDING_DIM),
+            nn.Conv2d(EMBEDDING_DIM, EMBEDDING_DIM, kernel_size=3, padding=1, bias=False),
+            LayerNorm2d(EMBEDDING_DIM),
+        )
+        self.places = [(s, b) for s, depth in enumerate(config.depths) for b in range(depth)]
+        self.block_dims = [config.embed_dims[s] for s, _ in self.places]
+        self.detail_dim = config.embed_dims[0]
+        self.detail_block = config.depths[0] - 1
+
+    def stem(self, images: Tensor) -> Tensor:
+        """The two strided convolutions: `(B, C, H / 4, W / 4)`."""
+        return self.patch_embed(images)  # type: ignore[no-any-return]
+
+    def block(self, index: int, x: Tensor) -> Tensor:
+        """One block of one stage, see `Backbone`."""
+        stage_index, block_index = self.places[index]
+        stage: Any = self.stages[stage_index]
+        if stage_index == 0:
+            return stage.blocks[block_index](x)  # type: ignore[no-any-return]
+        if block_index == 0:
+            x = stage.downsample(x)
+        return stage.blocks[block_index](x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+    def head(self, x: Tensor) -> Tensor:
+        """The neck: `(B, 256, H / 16, W / 16)`."""
+        return self.neck(x)  # type: ignore[no-any-return]
+
+
+def build_backbone(config: ImageEncoderConfig, image_size: int) -> nn.Module:
+    """The image encoder of a config, with random weights."""
+    if config.kind == "vit":
+        return ViTBackbone(config, image_size)
+    return TinyViTBackbone(config)
+
+
+@dataclass(frozen=True)
+class SharedFeatures:
+    """What one image gives every lesion alike: all that comes before the first injector.
+
+    Attributes:
+        feature: `(B, C, H, W)`, the output of the block before the first injector.
+        detail: `(B, C_d, H_d, W_d)`, fine features for the decoder, or None.
+    """
+
+    feature: Tensor
+    detail: Tensor | None
+
+    def repeat(self, times: int) -> SharedFeatures:
+        """Each image `times` in a row, for as many prompts."""
+        detail = None if self.detail is None else self.detail.repeat_interleave(times, dim=0)
+        return SharedFeatures(self.feature.repeat_interleave(times, dim=0), detail)
+
+
+class InjectedImageEncoder(nn.Module):
+    """A frozen SAM image encoder whose chosen blocks are followed by prior-aligned injectors.
+
+    With freshly made injectors its output equals the encoder's own.
+
+    Args:
+        backbone: a `Backbone`; it is frozen and kept in evaluation mode.
+        injector_blocks: after which blocks an injector stands; None for every block.
+        injector_stride: see `PriorAlignedInjector`.
+        use_prior: see `PriorAlignedInjector`.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        injector_blocks: Sequence[int] | None = None,
+        injector_stride: int = 4,
+        use_prior: bool = True,
+    ) -> None:
+        super().__init__()
+        self.backbone: Any = backbone.requires_grad_(False).eval()
+        depth = len(self.backbone.block_dims)
+        blocks = range(depth) if injector_blocks is None else sorted(set(injector_blocks))
+        self.injectors = nn.ModuleDict(
+            {
+                str(i): PriorAlignedInjector(self.backbone.block_dims[i], injector_stride, use_prior)
+                for i in blocks
+            }
+        )
+        # without any injector all blocks are shared
+        self.first = min(blocks, default=depth - 1)
+
+    def train(self, mode: bool = True) -> InjectedImageEncoder:
+        """Only the injectors follow the mode; the frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    @torch.no_grad()
+    def shared(self, images: Tensor) -> SharedFeatures:
+        """The part that no prior touches, to be run once an image and without gradient.
+
+        Args:
+            images: `(B, 3, S, S)`, normalised as SAM expects.
+        """
+        detail = None
+        x = self.backbone.stem(images)
+        for index in range(self.first + 1):
+            x = self.backbone.block(index, x)
+            if index == self.backbone.detail_block:
+                detail = x
+        return SharedFeatures(x, detail)
+
+    def inject(self, features: SharedFeatures, prior: Tensor) -> Tensor:
+        """The part from the first injector on.
+
+        Args:
+            features: what `shared` gave, one item a prompt.
+            prior: `P_e`, `(B, 1, h, w)` in [0, 1].
+
+        Returns:
+            the image embedding `F_e`, `(B, 256, S / 16, S / 16)`.
+        """
+        x = features.feature
+        for index in range(self.first, len(self.backbone.block_dims)):
+            if index > self.first:
+                x = self.backbone.block(index, x)
+            if str(index) in self.injectors:
+                x = self.injectors[str(index)](x, prior)
+        return self.backbone.head(x)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor, prior: Tensor) -> Tensor:
+        """`inject(shared(images), prior)`."""
+        return self.inject(self.shared(images), prior)
