@@ -103,13 +103,7 @@ VIT_B_16: Mapping[str, Any] = {
 SMALL_CLIP: Mapping[str, Any] = {
     "embed_dim": 96,
     "quick_gelu": False,
-    "vision_cfg": {
-        "image_size": 1024,
-        "layers": 4,
-        "width": 192,
-        "head_width": 48,
-        "patch_size": 16,
-    },
+    "vision_cfg": {"image_size": 224, "layers": [1, 2, 2, 1], "width": 24, "head_width": 64},
     "text_cfg": {
         "context_length": 77,
         "vocab_size": 49408,
@@ -210,7 +204,7 @@ class TPDRSegConfig:
             raise ConfigError(f"Unknown size {size!r}; sizes are {', '.join(ENCODERS)}.")
         if size == "tiny":
             defaults: dict[str, Any] = {
-                "clip": CLIPConfig(SMALL_CLIP, image_size=1024),
+                "clip": CLIPConfig(SMALL_CLIP, image_size=2048),
                 "injector_blocks": (9, 10, 11),
                 "detail": True,
                 "working_diameter": 1920,

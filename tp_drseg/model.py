@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tp_drseg import checkpoint
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.lesions import Lesion, LesionCatalog
+from tp_drseg.modules.clicks import Clicks, embed_clicks
 from tp_drseg.modules.clip import build_clip
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
 from tp_drseg.modules.image_encoder import (
@@ -85,6 +86,7 @@ class TPDRSeg(nn.Module):
             mask_in_chans=16,
         ).requires_grad_(False)
         self.mask_decoder = MaskDecoder()
+        self.mask_decoder.freeze_unused()
         self.detail_head = (
             DetailHead(self.image_encoder.backbone.detail_dim) if config.detail else None
         )
@@ -117,19 +119,22 @@ class TPDRSeg(nn.Module):
         return lesion.texts if self.config.text == "description" else (lesion.name,)
 
     def shared(self, images: Tensor) -> SharedFeatures:
-        """The part of the image encoder that no prior touches.
+        """What no prior touches: the first blocks of the encoder, and the fine features.
 
         Args:
             images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
         """
-        return self.image_encoder.shared((images - self.pixel_mean) / self.pixel_std)
+        features = self.image_encoder.shared((images - self.pixel_mean) / self.pixel_std)
+        if self.detail_head is None or features.detail is None:
+            return features
+        return SharedFeatures(features.feature, self.detail_head.features(features.detail))
 
     def decode(
         self,
         features: SharedFeatures,
         priors: Tensor,
         classes: Tensor,
-        clicks: Tensor | None = None,
+        clicks: Clicks | None = None,
     ) -> Tensor:
         """Mask logits of L lesions on each of B images.
 
@@ -137,28 +142,28 @@ class TPDRSeg(nn.Module):
             features: what `shared` gave for the B images.
             priors: explicit priors `P_e`, `(B, L, h, w)` in [0, 1].
             classes: `(L,)` int64, the place of each lesion in the catalog.
-            clicks: sparse embeddings of points and boxes from SAM's prompt encoder,
-                `(B, m, 256)`, added to every lesion's own.
+            clicks: points and boxes for each of the B * L prompts, lesions of one image in a row.
 
         Returns:
             `(B, L, S / 4, S / 4)`.
         """
         batch, count = priors.shape[:2]
         prior = priors.flatten(0, 1)[:, None]
-        embedding = self.image_encoder.inject(features.repeat(count), prior)
+        embedding = self.image_encoder.inject(features.feature.repeat_interleave(count, dim=0), prior)
         sparse, dense = self.prompt_generator(embedding, prior, classes.repeat(batch))
         if clicks is not None:
-            sparse = torch.cat([sparse, clicks.repeat_interleave(count, dim=0)], dim=1)
+            sparse = torch.cat([sparse, embed_clicks(self.prompt_encoder, clicks)], dim=1)
         position = self.prompt_encoder.get_dense_pe().to(embedding.dtype)
         logits, mask_token = self.mask_decoder(embedding, position, sparse, dense)
         if self.detail_head is not None:
-            fine = self.detail_head.features(features.detail)
-            logits = logits + self.detail_head(fine, mask_token)
+            logits = logits + self.detail_head(features.detail, mask_token)
         return logits.unflatten(0, (batch, count))[:, :, 0]  # type: ignore[no-any-return]
 
-    def forward(self, images: Tensor, priors: Tensor, classes: Tensor) -> Tensor:
-        """`decode(shared(images), priors, classes)`; see both."""
-        return self.decode(self.shared(images), priors, classes)
+    def forward(
+        self, images: Tensor, priors: Tensor, classes: Tensor, clicks: Clicks | None = None
+    ) -> Tensor:
+        """`decode(shared(images), priors, classes, clicks)`; see both."""
+        return self.decode(self.shared(images), priors, classes, clicks)
 
     def segment(
         self,

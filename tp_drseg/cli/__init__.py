@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
+from tp_drseg.cli import explain, lesions, segment
 from tp_drseg.cli._errors import Commands
+from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
-from tp_drseg.cli.explain import explain
-from tp_drseg.cli.lesions import lesions
-from tp_drseg.cli.segment import segment
 
 app = typer.Typer(
     name="tp-drseg",
@@ -20,8 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (segment, explain, lesions):
-    app.command()(command)
+for _command in (segment.segment, explain.explain, lesions.lesions):
+    app.command()(_command)
 
 
 @app.callback()
@@ -32,3 +33,5 @@ def main(
 
     For research; not a medical device.
     """
+    if not (verbose or debug):
+        set_level(logging.WARNING)

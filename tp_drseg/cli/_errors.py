@@ -49,7 +49,6 @@ def fail(ctx: Any, error: Exception, code: int, *, hint: str = "") -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def set_debug(ctx: typer.Context, value: bool) -> None:
+def set_debug(ctx: typer.Context) -> None:
     """Remember that ``--debug`` was given, before or after the command's name."""
-    if value:
-        ctx.meta[_DEBUG] = True
+    ctx.meta[_DEBUG] = True

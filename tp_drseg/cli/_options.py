@@ -21,15 +21,17 @@ class Device(str, Enum):
     mps = "mps"
 
 
-def _set_verbose(value: bool) -> None:
+def _set_verbose(value: bool) -> bool:
     if value:
         set_level(logging.INFO)
+    return value
 
 
-def _set_debug(ctx: typer.Context, value: bool) -> None:
-    set_debug(ctx, value)
+def _set_debug(ctx: typer.Context, value: bool) -> bool:
     if value:
+        set_debug(ctx)
         set_level(logging.DEBUG)
+    return value
 
 
 def _show_version(value: bool) -> None:

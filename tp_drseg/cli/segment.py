@@ -91,8 +91,8 @@ def segment(
     from tp_drseg.inference.photographs import find_images
     from tp_drseg.lesions import LesionCatalog
 
-    if not (verbose or debug):
-        set_level(logging.ERROR if quiet else logging.WARNING)
+    if quiet and not (verbose or debug):
+        set_level(logging.ERROR)
     # An empty list is how the command line says that an option was not given.
     lesions, texts = lesion or None, description or None
     # All that can be seen without the model is said before its slow start.
@@ -131,7 +131,7 @@ def segment(
         total = len(report.done) + len(report.skipped) + len(report.failures)
         first = report.failures[0]
         typer.echo(
-            f"Error: {len(report.failures)} of {total} images failed, the first {first.source}: "
+            f"Error: {len(report.failures)} of {total} images failed, the first {first.image}: "
             f"{' '.join(first.message.split())} (all are listed in {out / 'run.json'})",
             err=True,
         )

@@ -64,11 +64,14 @@ def draw_layers(
         if layer.mask.shape != image.shape[:2]:
             raise ValueError(f"mask is {layer.mask.shape}, the image {image.shape[:2]}")
         _blend(canvas, layer.mask, layer.colour, fill)
+    rim_width = (width + 1) // 2
     for layer in layers:
-        line = _grow(layer.mask, width)
-        rim = _grow(line, (width + 1) // 2)
-        _blend(canvas, rim & ~line, (0, 0, 0), 0.6)
-        _blend(canvas, line & ~layer.mask, layer.colour, 1.0)
+        window = _window(layer.mask, width + rim_width)
+        mask, patch = layer.mask[window], canvas[window]
+        line = _grow(mask, width)
+        rim = _grow(line, rim_width)
+        _blend(patch, rim & ~line, (0, 0, 0), 0.6)
+        _blend(patch, line & ~mask, layer.colour, 1.0)
     return Image.fromarray(canvas)
 
 
@@ -122,6 +125,17 @@ def draw_heat_map(
     colours = Image.fromarray(np.rint(table).astype(np.uint8)[index])
     grey = Image.fromarray(image).convert("L").convert("RGB")
     return Image.blend(grey, colours, opacity)
+
+
+def _window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The part of the image that holds the mask: filters cost time, and most masks are small."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0), slice(0)
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
+    )
 
 
 def _grow(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:

@@ -130,7 +130,8 @@ def _describe(head: bytes) -> str:
     for offset, signature, kind in _SIGNATURES:
         if head[offset:].startswith(signature):
             return f"is {kind}, not an image format this reads: save it as {_READABLE}"
-    if not any(byte < 9 or 13 < byte < 32 for byte in head):
+    # No control characters, and none of the bytes that UTF-8 never uses.
+    if not any(byte < 9 or 13 < byte < 32 or byte > 0xF4 for byte in head):
         return f"holds text, not an image: give a file of format {_READABLE}"
     return f"is corrupt, or not an image format this reads: give a whole {_READABLE} file"
 

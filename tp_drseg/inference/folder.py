@@ -238,13 +238,14 @@ def _settings(
     overlays: bool,
 ) -> dict[str, Any]:
     """All that decides the results of an image, as JSON data."""
-    texts = [description] if isinstance(description, str) else description
+    texts = [description] if isinstance(description, str) else description and list(description)
     return {
         "version": __version__,
         "model": model.model_id,
         "revision": model.revision,
         "weights": _fingerprint(model),
-        "lesions": {lesion.name: list(texts or lesion.texts) for lesion in lesions},
+        "lesions": sorted(lesion.name for lesion in lesions),
+        "description": texts,
         "threshold": threshold,
         "overlays": overlays,
     }
@@ -321,16 +322,18 @@ class _Run:
                 self.skipped.append(photograph.name)
                 return
             self.store.discard(photograph.name)
-            self.store.finish(self._segment(photograph, sha256))
+            record = self._segment(photograph, sha256)
+            self.store.finish(record)
         except (OutputError, LesionError, PromptError, ConfigError):
             raise  # not about this image: every other one would fail in the same way
         except Exception as error:
-            logger.warning("%s: %s", photograph.path, error)
+            logger.warning("%s failed: %s", photograph.name, error)
             logger.debug("%s", photograph.path, exc_info=True)
             self.failures.append(
                 Failure(photograph.name, str(photograph.path), type(error).__name__, str(error))
             )
         else:
+            logger.info("%s: done in %.1f s", photograph.name, record.seconds)
             self.done.append(photograph.name)
 
     def _is_done(self, photograph: Photograph, sha256: str) -> bool:
@@ -346,7 +349,7 @@ class _Run:
         with _fundus_warnings() as messages:
             results = self._ask(photograph.path)
         for message in messages:
-            logger.warning("%s: %s", photograph.path, message)
+            logger.warning("%s: %s", photograph.name, message)
         return ImageRecord(
             image=photograph.name,
             source=str(photograph.path),
@@ -399,12 +402,12 @@ class _Run:
             {
                 "image": record.image,
                 "source": record.source,
-                "status": status,
+                "status": state,
                 "seconds": record.seconds,
                 "finished": record.finished,
                 "warnings": record.warnings,
             }
-            for status, names in (("done", self.done), ("skipped", self.skipped))
+            for state, names in (("done", self.done), ("skipped", self.skipped))
             for record in map(self.store.records.__getitem__, names)
         ]
         write_json(

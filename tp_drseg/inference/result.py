@@ -38,7 +38,7 @@ class Segmentation:
         prior: (H, W) float32 in [0, 1], the explicit prior (the paper's ``P_e``), upsampled.
         field_of_view: (H, W) bool, the pixels that show the retina; at least one.
         image: (H, W, 3) uint8 RGB, the photograph as read.
-        model_id: Which model: ``"tiny"``-like name, Hub name or folder.
+        model_id: Which model: name of a packaged one, name on the Hub, or folder.
         revision: Its revision on the Hub, if it has one.
 
     Raises:
@@ -200,8 +200,8 @@ def overlay_all(
         Layer(
             result.mask,
             lesion_colour(result.lesion),
-            f"{result.lesion}: {result.regions} regions, {result.area_percent:.2f} % of the "
-            "field of view",
+            f"{result.lesion}: {result.regions} region{'' if result.regions == 1 else 's'}, "
+            f"{result.area_percent:.2f} % of the field of view",
         )
         for result in results
     ]

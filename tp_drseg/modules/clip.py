@@ -9,7 +9,9 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
 from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
@@ -35,8 +37,8 @@ def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
         )
     except (TypeError, AssertionError, KeyError) as error:
         raise ConfigError(f"open_clip does not take this clip.architecture: {error}.") from error
-    if not isinstance(clip.visual, open_clip.transformer.VisionTransformer):
-        raise ConfigError("clip.architecture must have a ViT image tower.")
+    if not isinstance(clip.visual, (VisionTransformer, ModifiedResNet)):
+        raise ConfigError("clip.architecture must have a ViT or a ResNet image tower.")
     return clip  # type: ignore[no-any-return]
 
 
@@ -55,15 +57,27 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
     """One vector a patch in CLIP's joint space, that is after the last norm and projection.
 
     Args:
-        visual: open_clip's `VisionTransformer`.
-        images: `(B, 3, H, W)`, normalised; H and W multiples of the patch size.
-        features: `token` for the plain tokens of the last layer; `value` for the value path of
-            the last attention layer, in which each token attends to itself alone (Zhou et al.,
-            MaskCLIP, ECCV 2022), since plain tokens have been mixed for the class token's sake.
+        visual: open_clip's `VisionTransformer` or `ModifiedResNet`.
+        images: `(B, 3, H, W)`, normalised; H and W multiples of the patch size (32 for a ResNet).
+        features: `value` for the value path of the last attention layer, in which each token
+            attends to itself alone (Zhou et al., MaskCLIP, ECCV 2022), since the plain tokens
+            have been mixed for the pooled token's sake; `token` for the plain tokens of a ViT's
+            last layer.
 
     Returns:
         `(B, D, H / patch, W / patch)`, not normalised.
+
+    Raises:
+        ConfigError: for the plain tokens of a ResNet, whose attention pool has none.
     """
+    if isinstance(visual, VisionTransformer):
+        return _dense_vit(visual, images, features)
+    if features == "token":
+        raise ConfigError('clip.features "token" needs a ViT image tower; use "value".')
+    return _dense_resnet(visual, images)
+
+
+def _dense_vit(visual: Any, images: Tensor, features: DenseFeatures) -> Tensor:
     x = visual.conv1(images)
     height, width = x.shape[-2:]
     x = x.flatten(2).transpose(1, 2)
@@ -77,6 +91,15 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
     x = _value_path(last, x) if features == "value" else last(x)
     x = visual.ln_post(x[:, 1:]) @ visual.proj
     return x.transpose(1, 2).unflatten(2, (height, width))  # type: ignore[no-any-return]
+
+
+def _dense_resnet(visual: Any, images: Tensor) -> Tensor:
+    x = visual.stem(images)
+    for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+        x = layer(x)
+    pool = visual.attnpool
+    x = pool.c_proj(pool.v_proj(x.movedim(1, -1)))
+    return x.movedim(-1, 1)  # type: ignore[no-any-return]
 
 
 def position_embedding(visual: Any, grid: tuple[int, int]) -> Tensor:

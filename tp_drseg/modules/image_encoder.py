@@ -138,11 +138,6 @@ class SharedFeatures:
     feature: Tensor
     detail: Tensor | None
 
-    def repeat(self, times: int) -> SharedFeatures:
-        """Each image `times` in a row, for as many prompts."""
-        detail = None if self.detail is None else self.detail.repeat_interleave(times, dim=0)
-        return SharedFeatures(self.feature.repeat_interleave(times, dim=0), detail)
-
 
 class InjectedImageEncoder(nn.Module):
     """A frozen SAM image encoder whose chosen blocks are followed by prior-aligned injectors.
@@ -197,17 +192,17 @@ class InjectedImageEncoder(nn.Module):
                 detail = x
         return SharedFeatures(x, detail)
 
-    def inject(self, features: SharedFeatures, prior: Tensor) -> Tensor:
+    def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
         """The part from the first injector on.
 
         Args:
-            features: what `shared` gave, one item a prompt.
+            feature: `SharedFeatures.feature`, one item a prompt.
             prior: `P_e`, `(B, 1, h, w)` in [0, 1].
 
         Returns:
             the image embedding `F_e`, `(B, 256, S / 16, S / 16)`.
         """
-        x = features.feature
+        x = feature
         for index in range(self.first, len(self.backbone.block_dims)):
             if index > self.first:
                 x = self.backbone.block(index, x)
@@ -216,5 +211,5 @@ class InjectedImageEncoder(nn.Module):
         return self.backbone.head(x)  # type: ignore[no-any-return]
 
     def forward(self, images: Tensor, prior: Tensor) -> Tensor:
-        """`inject(shared(images), prior)`."""
-        return self.inject(self.shared(images), prior)
+        """`inject(shared(images).feature, prior)`."""
+        return self.inject(self.shared(images).feature, prior)

@@ -28,6 +28,11 @@ class MaskDecoder(SAMMaskDecoder):  # type: ignore[misc]
             transformer_dim=EMBEDDING_DIM,
         )
 
+    def freeze_unused(self) -> None:
+        """Keeps from learning what only SAM's other outputs use: their masks and the IoU head."""
+        self.iou_prediction_head.requires_grad_(False)
+        self.output_hypernetworks_mlps[1:].requires_grad_(False)
+
     def forward(
         self, embedding: Tensor, position: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -84,8 +89,8 @@ class DetailHead(nn.Module):
         """Logits to be added.
 
         Args:
-            fine: what `features` made of the encoder's fine features, `(B, dim, H, W)`, or of
-                `(B / L, dim, H, W)` when L prompts in a row share an image.
+            fine: what `features` made of the encoder's fine features, `(B / L, dim, H, W)`; L
+                prompts in a row share an image.
             mask_token: `(B, 256)`.
 
         Returns:

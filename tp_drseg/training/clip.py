@@ -39,8 +39,9 @@ def train_clip(
     catalog: LesionCatalog,
     *,
     steps: int,
-    batch_size: int = 4,
-    crop_size: int = 384,
+    image_size: int = 2048,
+    batch_size: int = 8,
+    crop_size: int = 512,
     learning_rate: float = 1e-3,
     seed: int = 0,
 ) -> Any:
@@ -52,13 +53,14 @@ def train_clip(
     text weighing the same, since a microaneurysm covers one patch in a hundred. A second term
     draws together the texts of one lesion. Held-out descriptions are never used.
 
-    The position embedding stays zero: what a lesion looks like does not depend on where it is,
-    and crops can be of another size than the whole field of view. The embeddings of words that
-    no description uses stay zero as well, so that they do not disturb a user's own description.
+    The image tower is a small ResNet: from random weights and a few thousand crops, convolutions
+    learn what a transformer does not. The embeddings of words that no description uses stay zero,
+    so that they do not disturb a user's own description.
 
     Args:
-        photographs: with masks in the catalog's order, at the CLIP's input size.
+        photographs: with masks in the catalog's order.
         catalog: the lesions and their descriptions.
+        image_size: the CLIP's input size, to which crops are scaled.
         steps: optimiser steps.
         batch_size: crops a step.
         crop_size: side of a crop in pixels.
@@ -68,25 +70,25 @@ def train_clip(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     clip: Any = build_clip(SMALL_CLIP)
-    torch.nn.init.zeros_(clip.visual.positional_embedding).requires_grad_(False)
     torch.nn.init.zeros_(clip.token_embedding.weight)
     parameters = [p for p in clip.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: warm_cosine(s, steps))
     groups = [*(lesion.texts for lesion in catalog), background_descriptions()]
-    patch = clip.visual.patch_size[0]
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
-    crops = _crops(photographs, crop_size, generator)
+    crops = _crops(photographs, crop_size, crop_size / image_size, generator)
     started = time.monotonic()
     clip.train()
     for step in range(steps):
         batch = [next(crops) for _ in range(batch_size)]
         images = torch.stack([(image - mean) / std for image, _ in batch])
-        covered = F.avg_pool2d(torch.stack([masks for _, masks in batch]), patch)
-        positive, negative = patch_labels(covered)
         texts, group_of = sample_texts(groups, 4, generator)
         text_features = F.normalize(clip.encode_text(tokenize(texts, clip.context_length)), dim=-1)
         features = F.normalize(dense_image_features(clip.visual, images, "value"), dim=1)
+        covered = F.adaptive_avg_pool2d(
+            torch.stack([masks for _, masks in batch]), features.shape[-2:]
+        )
+        positive, negative = patch_labels(covered)
         scale = clip.logit_scale.exp()
         logits = scale * torch.einsum("bdhw,td->tbhw", features, text_features)
         loss = balanced_bce(logits, positive[:, group_of].transpose(0, 1),
@@ -167,13 +169,12 @@ def warm_cosine(step: int, steps: int, warmup: int = 50) -> float:
 
 
 def _crops(
-    photographs: Sequence[Photograph], size: int, generator: torch.Generator
+    photographs: Sequence[Photograph], size: int, extent: float, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless crops: image `(3, size, size)` in [0, 1] and masks `(L, size, size)` in [0, 1]."""
     while True:
         for index in torch.randperm(len(photographs), generator=generator).tolist():
             photograph = photographs[index]
-            extent = size / photograph.image.shape[-1]
             crop = random_crop(photograph.masks, photograph.field_of_view, extent, generator)
             image = crop.apply(photograph.image, size) / 255
             yield random_light(image, generator), crop.apply(photograph.masks, size)

@@ -1,0 +1,162 @@
+"""Starts a model from a pretrained SAM and a pretrained CLIP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import open_clip
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tp_drseg.config import CLIPConfig, TPDRSegConfig
+from tp_drseg.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from tp_drseg.model import TPDRSeg
+
+_SIZE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+
+
+def load_backbones(
+    *,
+    sam: str | Path,
+    clip: str | Path,
+    config: TPDRSegConfig | None,
+    changes: Mapping[str, Any],
+) -> TPDRSeg:
+    """See `TPDRSeg.from_backbones`."""
+    from tp_drseg.model import TPDRSeg
+
+    sam_weights = read_sam(Path(sam))
+    architecture, clip_weights = read_clip(str(clip))
+    if config is None:
+        config = TPDRSegConfig.for_size(sam_size(sam_weights))
+    clip_config = CLIPConfig(architecture, config.clip.image_size, config.clip.features)
+    model = TPDRSeg(config.replace(**{"clip": clip_config, **changes}))
+    load_sam(model, sam_weights)
+    _load(model.explicit_prior.clip, clip_weights, f"CLIP {clip}")
+    return model
+
+
+def read_sam(path: Path) -> dict[str, Tensor]:
+    """The tensors of a SAM checkpoint that the user named; nothing but tensors is unpickled.
+
+    Raises:
+        CheckpointError: when the file is missing, truncated, or not a SAM checkpoint.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no SAM checkpoint at {path}.")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a broken file
+        raise CheckpointError(f"{path} is not a readable SAM checkpoint: {error}") from error
+    if not isinstance(weights, dict) or not any(k.startswith("mask_decoder.") for k in weights):
+        raise CheckpointError(f"{path} holds no SAM: it has no mask_decoder.")
+    return weights
+
+
+def sam_size(weights: Mapping[str, Tensor]) -> str:
+    """The size that a SAM checkpoint has.
+
+    Raises:
+        CheckpointError: for an image encoder of an unknown width.
+    """
+    if "image_encoder.patch_embed.seq.0.c.weight" in weights:
+        return "tiny"
+    position = weights.get("image_encoder.pos_embed")
+    width = 0 if position is None else position.shape[-1]
+    if width not in _SIZE_OF_WIDTH:
+        raise CheckpointError(f"This SAM's image encoder has an unknown width: {width}.")
+    return _SIZE_OF_WIDTH[width]
+
+
+def load_sam(model: TPDRSeg, weights: Mapping[str, Tensor]) -> None:
+    """Loads SAM's three parts, strictly.
+
+    The dense head of the prompt generator starts at SAM's embedding for "no mask given", which
+    its decoder is used to.
+
+    Raises:
+        CheckpointError: for a missing, unexpected or misshapen tensor; it is named.
+    """
+    parts = {
+        "image_encoder": model.image_encoder.backbone,
+        "prompt_encoder": model.prompt_encoder,
+        "mask_decoder": model.mask_decoder,
+    }
+    for part, module in parts.items():
+        prefix = part + "."
+        own = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
+        if part == "image_encoder" and model.config.image_encoder.kind == "tiny_vit":
+            own = rename_mobile_sam(own)
+        _load(module, own, f"SAM's {part}")
+    with torch.no_grad():
+        no_mask: Tensor = model.prompt_encoder.no_mask_embed.weight[0]
+        nn.init.normal_(model.prompt_generator.dense.weight, std=1e-3)
+        model.prompt_generator.dense.bias.copy_(no_mask)  # type: ignore[union-attr]
+
+
+def rename_mobile_sam(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """MobileSAM's names for TinyViT's tensors turned into timm's.
+
+    MobileSAM counts a downsampling to the stage before it, timm to the stage after it. The
+    classifier head, which MobileSAM keeps but never runs, is left out.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if key.startswith(("head.", "norm_head.")):
+            continue
+        key = re.sub(r"^patch_embed\.seq\.0\.", "patch_embed.conv1.", key)
+        key = re.sub(r"^patch_embed\.seq\.2\.", "patch_embed.conv2.", key)
+        key = re.sub(
+            r"^layers\.(\d)\.downsample\.", lambda m: f"stages.{int(m[1]) + 1}.downsample.", key
+        )
+        key = re.sub(r"^layers\.", "stages.", key)
+        renamed[re.sub(r"\.c\.", ".conv.", key)] = value
+    return renamed
+
+
+def read_clip(name: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """Architecture and tensors of a CLIP; see `TPDRSeg.from_backbones` for what `name` may be.
+
+    Raises:
+        CheckpointError: when the CLIP cannot be found or read.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        try:
+            architecture = json.loads((folder / "clip_config.json").read_text(encoding="utf-8"))
+            return architecture, load_file(folder / "clip.safetensors")
+        except Exception as error:  # safetensors raises its own kinds
+            raise CheckpointError(f"{folder} holds no readable CLIP: {error}") from error
+    if name.startswith("hf-hub:"):
+        model_name, pretrained = name, None
+    elif ":" in name:
+        model_name, _, pretrained = name.partition(":")
+        if not Path(pretrained).is_file():
+            raise CheckpointError(f"There is no CLIP checkpoint at {pretrained}.")
+    else:
+        model_name, _, pretrained = name.partition("/")
+    try:
+        architecture = open_clip.get_model_config(model_name)
+        clip = open_clip.create_model(
+            model_name, pretrained=pretrained, require_pretrained=True, weights_only=True
+        )
+    except Exception as error:  # the Hub client and open_clip raise many kinds
+        raise CheckpointError(
+            f"CLIP {name!r} cannot be loaded: {error}. Give a folder with a trained small CLIP, "
+            f"NAME/TAG or NAME:FILE in open_clip's terms, or hf-hub:org/name."
+        ) from error
+    return architecture, clip.state_dict()
+
+
+def _load(module: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
+    try:
+        module.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{what} does not fit: {error}") from error

@@ -1,0 +1,100 @@
+"""The model card, written anew from the config at each save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tp_drseg.model import TPDRSeg
+
+_INTENDED_USE = """\
+For research on diabetic retinopathy in colour fundus photographs. **Not a medical device**: it
+has not been validated for diagnosis, screening or treatment, and its masks must not be used for
+them. It finds only the lesions listed below, misses some of them and marks things that are none;
+how often is said below, where it was measured. Photographs from other cameras, of other fields or
+of other populations than those it was trained on can do worse."""
+
+
+def model_card(model: TPDRSeg) -> str:
+    """The card as Markdown with the Hub's metadata block.
+
+    It is made of the model's config alone, so that a model that was trained on from another one
+    never keeps its parent's card.
+    """
+    config = model.config
+    trained = sum(p.numel() for _, p in model.trained_parameters())
+    total = sum(p.numel() for p in model.parameters())
+    lines = [
+        "---",
+        "license: apache-2.0",
+        "library_name: tp-drseg",
+        "pipeline_tag: image-segmentation",
+        "tags: [diabetic-retinopathy, fundus, segmentation, clip, segment-anything]",
+        "---",
+        "",
+        "# TP-DRSeg",
+        "",
+        "Segments diabetic retinopathy lesions in colour fundus photographs from a text prompt: "
+        "an implementation of TP-DRSeg (MICCAI 2024) by the `tp-drseg` package.",
+        "",
+        "## What it is for, and what not",
+        "",
+        _INTENDED_USE,
+        "",
+        "## Lesions",
+        "",
+        "| lesion | abbreviation | operating point | first of its descriptions |",
+        "|---|---|---|---|",
+        *(
+            f"| {lesion.name} | {lesion.abbreviation} | "
+            f"{config.thresholds.get(lesion.name, 0.5):.3g} | {lesion.texts[0]} |"
+            for lesion in config.lesions
+        ),
+        "",
+        "## Architecture",
+        "",
+        f"SAM image encoder: {config.image_encoder.kind}, {config.image_size} pixel tiles of a "
+        f"field of view scaled to {config.working_diameter} pixels. CLIP input: "
+        f"{config.clip.image_size} pixels. Injectors after blocks: "
+        f"{'all' if config.injector_blocks is None else list(config.injector_blocks)}. "
+        f"{total:,} parameters, of which {trained:,} learn in training.",
+        "",
+        f"Parent: {config.parent or 'none'}.",
+        "",
+        *_facts(config.training),
+        "## Use",
+        "",
+        "```python",
+        "from tp_drseg import TPDRSeg",
+        "",
+        'model = TPDRSeg.from_pretrained("FOLDER_OR_HUB_ID")',
+        f'result = model.segment("fundus.jpg", lesion="{config.lesions.names[0]}")',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(training: Mapping[str, Any]) -> list[str]:
+    """A section for each group of facts: text as a paragraph, a mapping as a table."""
+    lines: list[str] = []
+    for title, value in training.items():
+        lines += [f"## {title}", ""]
+        if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):
+            columns = list(dict.fromkeys(c for row in value.values() for c in row))
+            lines.append("| | " + " | ".join(columns) + " |")
+            lines.append("|---|" + "---|" * len(columns))
+            for name, row in value.items():
+                cells = [_cell(row.get(c, "")) for c in columns]
+                lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        elif isinstance(value, Mapping):
+            lines += [f"- {key}: {_cell(item)}" for key, item in value.items()]
+        else:
+            lines.append(str(value))
+        lines.append("")
+    return lines
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
