@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import CLIPConfig, TPDRSegConfig
 from tp_drseg.errors import CheckpointError
+from tp_drseg.modules.fundus_tower import FundusTower
 
 if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
@@ -55,7 +56,9 @@ def read_sam(path: Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken file
         raise CheckpointError(f"{path} is not a readable SAM checkpoint: {error}") from error
-    if not isinstance(weights, dict) or not any(k.startswith("mask_decoder.") for k in weights):
+    if not isinstance(weights, dict) or not any(
+        isinstance(name, str) and name.startswith("mask_decoder.") for name in weights
+    ):
         raise CheckpointError(f"{path} holds no SAM: it has no mask_decoder.")
     return weights
 
@@ -99,6 +102,22 @@ def load_sam(model: TPDRSeg, weights: Mapping[str, Tensor]) -> None:
         no_mask: Tensor = model.prompt_encoder.no_mask_embed.weight[0]
         nn.init.normal_(model.prompt_generator.dense.weight, std=1e-3)
         model.prompt_generator.dense.bias.copy_(no_mask)  # type: ignore[union-attr]
+
+
+def load_trunk(tower: FundusTower, weights: Mapping[str, Tensor]) -> None:
+    """Loads the first stages of MobileSAM's image encoder into the small CLIP's image tower.
+
+    Raises:
+        CheckpointError: for a missing or misshapen tensor; it is named.
+    """
+    prefix = "image_encoder."
+    encoder = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
+    own = {
+        k: v
+        for k, v in rename_mobile_sam(encoder).items()
+        if not k.startswith(("stages.3.", "neck."))
+    }
+    _load(tower.trunk, own, "MobileSAM's image encoder")
 
 
 def rename_mobile_sam(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,8 +13,6 @@ import torch
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
-    HfHubHTTPError,
-    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -26,7 +24,7 @@ from torch import Tensor
 
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError
-from tp_drseg.export.atomic import atomic_write, make_folder, write_text
+from tp_drseg.files import atomic_write, make_folder, write_text
 from tp_drseg.model_card import model_card
 
 if TYPE_CHECKING:
@@ -98,7 +96,7 @@ def _on_hub(
     local_files_only: bool,
     cache_dir: str | Path | None,
 ) -> CheckpointFiles:
-    def download(name: str) -> Path:
+    def download(name: str, revision: str | None) -> Path:
         path = hf_hub_download(
             repo_id,
             name,
@@ -110,7 +108,10 @@ def _on_hub(
         return Path(path)
 
     try:
-        config, weights = download(CONFIG_NAME), download(WEIGHTS_NAME)
+        config = download(CONFIG_NAME, revision)
+        # the cache keeps each commit in a folder of its own: .../snapshots/<commit>/<file>
+        commit = config.parent.name
+        weights = download(WEIGHTS_NAME, commit)  # of that commit, whatever is pushed meanwhile
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{repo_id} is not in the local cache, and "
@@ -131,10 +132,9 @@ def _on_hub(
             f"There is no repository {repo_id} on the Hub, or it is private and needs a token "
             f"(token=..., or `hf auth login`)."
         ) from error
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
+    except Exception as error:  # its own, and those of whichever HTTP library it uses
         raise CheckpointError(f"{repo_id} could not be fetched from the Hub: {error}") from error
-    # the cache keeps each commit in a folder of its own: .../snapshots/<commit>/<file>
-    return CheckpointFiles(config, weights, repo_id, weights.parent.name)
+    return CheckpointFiles(config, weights, repo_id, commit)
 
 
 def read_config(path: Path) -> TPDRSegConfig:
@@ -213,7 +213,7 @@ def push(
                 commit_message=commit_message,
                 revision=revision,
             )
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
+        except Exception as error:  # its own, and those of whichever HTTP library it uses
             raise CheckpointError(f"The Hub did not take {repo_id}: {error}") from error
     return str(commit.commit_url)
 

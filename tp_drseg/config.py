@@ -103,7 +103,7 @@ VIT_B_16: Mapping[str, Any] = {
 SMALL_CLIP: Mapping[str, Any] = {
     "embed_dim": 96,
     "quick_gelu": False,
-    "vision_cfg": {"image_size": 224, "layers": [1, 2, 2, 1], "width": 24, "head_width": 64},
+    "vision_cfg": {"tower": "tiny_vit", "width": 192},
     "text_cfg": {
         "context_length": 77,
         "vocab_size": 49408,
@@ -204,7 +204,7 @@ class TPDRSegConfig:
             raise ConfigError(f"Unknown size {size!r}; sizes are {', '.join(ENCODERS)}.")
         if size == "tiny":
             defaults: dict[str, Any] = {
-                "clip": CLIPConfig(SMALL_CLIP, image_size=2048),
+                "clip": CLIPConfig(SMALL_CLIP, image_size=1024),
                 "injector_blocks": (9, 10, 11),
                 "detail": True,
                 "working_diameter": 1920,
@@ -225,9 +225,7 @@ class TPDRSegConfig:
         """The configuration as JSON text, keys sorted, so that equal configs are equal bytes."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["image_encoder"] = dataclasses.asdict(self.image_encoder)
-        data["clip"] = {
-            f.name: getattr(self.clip, f.name) for f in dataclasses.fields(self.clip)
-        }
+        data["clip"] = {f.name: getattr(self.clip, f.name) for f in dataclasses.fields(self.clip)}
         data["lesions"] = self.lesions.to_dict()
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -90,9 +90,7 @@ class TPDRSeg(nn.Module):
         self.detail_head = (
             DetailHead(self.image_encoder.backbone.detail_dim) if config.detail else None
         )
-        self.register_buffer(
-            "pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False
-        )
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     @property
@@ -108,7 +106,7 @@ class TPDRSeg(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The type of the weights."""
-        return next(self.mask_decoder.parameters()).dtype
+        return self.mask_decoder.iou_token.weight.dtype  # type: ignore[no-any-return]
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Name and value of what learns: injectors, prompt generator, mask decoder, detail head."""
@@ -149,7 +147,9 @@ class TPDRSeg(nn.Module):
         """
         batch, count = priors.shape[:2]
         prior = priors.flatten(0, 1)[:, None]
-        embedding = self.image_encoder.inject(features.feature.repeat_interleave(count, dim=0), prior)
+        embedding = self.image_encoder.inject(
+            features.feature.repeat_interleave(count, dim=0), prior
+        )
         sparse, dense = self.prompt_generator(embedding, prior, classes.repeat(batch))
         if clicks is not None:
             sparse = torch.cat([sparse, embed_clicks(self.prompt_encoder, clicks)], dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def model_card(model: TPDRSeg) -> str:
         "",
         f"Parent: {config.parent or 'none'}.",
         "",
-        *_facts(config.training),
+        *_facts(json.loads(config.to_json())["training"]),
         "## Use",
         "",
         "```python",

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from tp_drseg.cli import explain, lesions, segment
+from tp_drseg.cli import evaluate, explain, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
@@ -21,7 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _command in (segment.segment, explain.explain, lesions.lesions):
+for _command in (
+    segment.segment,
+    explain.explain,
+    lesions.lesions,
+    train.train,
+    evaluate.evaluate,
+):
     app.command()(_command)
 
 

@@ -92,6 +92,9 @@ def evaluate(
     for number, sample in enumerate(samples, 1):
         view = FundusView(model, sample.image)
         lesions = [x for x in model.catalog if x.name in sample.masks]
+        if not lesions:
+            logger.warning("%s is annotated for none of the model's lesions", sample.name)
+            continue
         truths = {x.name: _truth(sample, x.name, view) for x in lesions}
         for x in lesions:
             counts[x.name][0] += 1

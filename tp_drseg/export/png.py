@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tp_drseg.errors import OutputError
-from tp_drseg.export.atomic import atomic_write
+from tp_drseg.files import atomic_write
 
 
 def save_mask(mask: npt.NDArray[np.bool_], path: str | os.PathLike[str]) -> Path:

@@ -20,8 +20,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tp_drseg.errors import OutputError
-from tp_drseg.export.atomic import make_folder, output_error, remove_leftovers, write_json
 from tp_drseg.export.csv import COLUMNS
+from tp_drseg.files import make_folder, output_error, remove_leftovers, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -29,9 +29,9 @@ from tp_drseg.errors import (
     OutputError,
     PromptError,
 )
-from tp_drseg.export.atomic import output_error, remove_leftovers, write_json
 from tp_drseg.export.csv import write_lesions_csv
 from tp_drseg.export.records import ImageRecord, RecordStore, file_sizes, open_store
+from tp_drseg.files import output_error, remove_leftovers, write_json
 from tp_drseg.inference.photographs import (
     Inputs,
     Photograph,

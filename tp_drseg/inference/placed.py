@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.errors import PromptError
@@ -40,10 +41,10 @@ class PlacedClicks:
         Raises:
             PromptError: when one is malformed or lies outside of the photograph.
         """
-        if not points and not boxes:
+        point_rows = _rows(points, 3, "points", "(x, y, label)")
+        box_rows = _rows(boxes, 4, "boxes", "(left, top, right, bottom)")
+        if not len(point_rows) and not len(box_rows):
             return None
-        point_rows = _rows(points or (), 3, "points", "(x, y, label)")
-        box_rows = _rows(boxes or (), 4, "boxes", "(left, top, right, bottom)")
         if not np.isin(point_rows[:, 2], (0, 1)).all():
             raise PromptError("A point's label must be 1 (on the lesion) or 0 (beside it).")
         if (box_rows[:, :2] >= box_rows[:, 2:]).any():
@@ -73,7 +74,7 @@ class PlacedClicks:
         points = self.points - shift
         kept = ((points >= -0.5) & (points < side - 0.5)).all(dim=1)
         boxes = self.boxes - shift.repeat(2)
-        seen = (boxes[:, :2] < side - 0.5).all(dim=1) & (boxes[:, 2:] >= -0.5).all(dim=1)
+        seen = (boxes[:, :2] < side - 0.5).all(dim=1) & (boxes[:, 2:] > -0.5).all(dim=1)
         boxes = boxes[seen].clamp(-0.5, side - 0.5)
         if not kept.any() and not len(boxes):
             return None
@@ -82,7 +83,11 @@ class PlacedClicks:
         return Clicks(coordinates[None], torch.cat([self.labels[kept], corners])[None])
 
 
-def _rows(values: Sequence[Sequence[float]], width: int, name: str, form: str) -> np.ndarray:
+def _rows(
+    values: Sequence[Sequence[float]] | None, width: int, name: str, form: str
+) -> NDArray[np.float64]:
+    if values is None:
+        return np.empty((0, width))
     try:
         rows = np.array(values, dtype=np.float64).reshape(len(values), width)
     except (TypeError, ValueError) as error:
@@ -92,6 +97,6 @@ def _rows(values: Sequence[Sequence[float]], width: int, name: str, form: str) -
     return rows
 
 
-def _working(frame: Frame, places: np.ndarray) -> Tensor:
+def _working(frame: Frame, places: NDArray[np.float64]) -> Tensor:
     # the frame counts from the first pixel's corner, clicks from its centre
     return torch.from_numpy(frame.to_working(places + 0.5) - 0.5).float()

@@ -40,7 +40,8 @@ def segment(
     lesions = list(dict.fromkeys(lesions))
     if not lesions:
         raise PromptError("The list of lesions is empty. Give None for every lesion.")
-    if len(lesions) > 1 and (description is not None or points or boxes):
+    clicks = sum(len(places) for places in (points, boxes) if places is not None)
+    if len(lesions) > 1 and (description is not None or clicks):
         raise PromptError("description, points and boxes belong to one lesion; ask for one.")
     if threshold is not None and not 0 <= threshold <= 1:
         raise PromptError(f"threshold is a probability in [0, 1], got {threshold}.")
@@ -92,15 +93,13 @@ def probabilities(
         return view.restore(probability), view.restore(priors[0])
 
 
-def explain(
-    model: TPDRSeg, image: ImageSource, text: str | Sequence[str]
-) -> NDArray[np.float32]:
+def explain(model: TPDRSeg, image: ImageSource, text: str | Sequence[str]) -> NDArray[np.float32]:
     """See `TPDRSeg.explain`."""
     texts = _texts(text)
     view = FundusView(model, image)
     with torch.inference_mode():
-        restored: NDArray[np.float32] = view.restore(view.working_priors(view.priors([texts]))[0])
-    return restored[0]
+        (restored,) = view.restore(view.working_priors(view.priors([texts]))[0])
+    return restored  # type: ignore[no-any-return]
 
 
 def _texts(text: str | Sequence[str]) -> tuple[str, ...]:

@@ -61,15 +61,25 @@ def tiled_probability(
         roi_size=(side, side),
         sw_batch_size=1,
         predictor=predict,
-        overlap=model.config.tile_overlap,
+        overlap=_overlap(side, model.config.tile_overlap),
         mode="gaussian",
     )
     logits = F.interpolate(logits, size=view.padded_size, mode="bilinear", align_corners=False)
     return logits[0].sigmoid()
 
 
+def _overlap(side: int, share: float) -> float:
+    """The overlap for which tiles start on whole cells of the embedding.
+
+    MONAI rounds a start down to the grid of the logits, so any other would shift their tile.
+    """
+    step = max(16, int(side * (1 - share)) // 16 * 16)
+    # half a pixel more, as MONAI takes the whole part of what it multiplies out of this
+    return max(0.0, 1 - (step + 0.5) / side)
+
+
 def _places(view: FundusView) -> Tensor:
-    """x and y of each pixel, `(1, 2, h, w)`, so that a tile knows where it lies."""
+    """Column and row of each pixel, `(1, 2, h, w)`, so that a tile knows where it lies."""
     height, width = view.padded_size
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return torch.stack([x, y])[None].to(view.model.device, torch.float32)

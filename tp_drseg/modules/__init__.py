@@ -1,0 +1,1 @@
+"""The parts of TP-DRSeg, from tensors to tensors."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import ConfigError
+from tp_drseg.modules.fundus_tower import FundusTower
 
 # OpenAI's CLIP statistics, RGB in [0, 1]
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -25,20 +26,36 @@ PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
     """An open_clip CLIP with random weights, built from its config without any download.
 
+    A `vision_cfg` with `tower: tiny_vit` asks for `FundusTower` in place of open_clip's own image
+    towers; its other entries are that tower's arguments.
+
     Raises:
-        ConfigError: when open_clip does not take the config, or the image tower is not a ViT.
+        ConfigError: when open_clip does not take the config, or a tower is of another library
+            (which might fetch weights).
     """
+    vision = dict(architecture["vision_cfg"])
+    tower = vision.pop("tower", None)
+    if tower not in (None, "tiny_vit"):
+        raise ConfigError(f'clip.architecture names an unknown image tower {tower!r}: "tiny_vit".')
+    for tower_config, foreign in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):
+        if foreign in architecture[tower_config]:
+            raise ConfigError(f"clip.architecture.{tower_config} must not have {foreign}.")
     try:
+        if tower is not None:
+            image_tower = FundusTower(architecture["embed_dim"], **vision)
+            vision = {"layers": 1, "width": 64, "patch_size": 16, "image_size": 16}
         clip = open_clip.CLIP(
             embed_dim=architecture["embed_dim"],
-            vision_cfg=dict(architecture["vision_cfg"]),
+            vision_cfg=vision,
             text_cfg=dict(architecture["text_cfg"]),
             quick_gelu=architecture.get("quick_gelu", False),
         )
-    except (TypeError, AssertionError, KeyError) as error:
+    except Exception as error:  # open_clip checks little, so a wrong value may raise anything
         raise ConfigError(f"open_clip does not take this clip.architecture: {error}.") from error
-    if not isinstance(clip.visual, (VisionTransformer, ModifiedResNet)):
-        raise ConfigError("clip.architecture must have a ViT or a ResNet image tower.")
+    if tower is not None:
+        clip.visual = image_tower
+    if not isinstance(clip.visual, (FundusTower, VisionTransformer, ModifiedResNet)):
+        raise ConfigError("clip.architecture must have a ViT, ResNet or tiny_vit image tower.")
     return clip  # type: ignore[no-any-return]
 
 
@@ -57,7 +74,8 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
     """One vector a patch in CLIP's joint space, that is after the last norm and projection.
 
     Args:
-        visual: open_clip's `VisionTransformer` or `ModifiedResNet`.
+        visual: open_clip's `VisionTransformer` or `ModifiedResNet`, or `FundusTower`, whose
+            only features are dense.
         images: `(B, 3, H, W)`, normalised; H and W multiples of the patch size (32 for a ResNet).
         features: `value` for the value path of the last attention layer, in which each token
             attends to itself alone (Zhou et al., MaskCLIP, ECCV 2022), since the plain tokens
@@ -70,6 +88,8 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
     Raises:
         ConfigError: for the plain tokens of a ResNet, whose attention pool has none.
     """
+    if isinstance(visual, FundusTower):
+        return visual.dense(images)
     if isinstance(visual, VisionTransformer):
         return _dense_vit(visual, images, features)
     if features == "token":
@@ -108,7 +128,7 @@ def position_embedding(visual: Any, grid: tuple[int, int]) -> Tensor:
     if tuple(visual.grid_size) == grid:
         return embedding
     first, rest = embedding[:1], embedding[1:]
-    rest = rest.T.unflatten(1, tuple(visual.grid_size))[None]
+    rest = rest.T.reshape(1, -1, *visual.grid_size)
     rest = F.interpolate(rest, size=grid, mode="bicubic", align_corners=False)
     return torch.cat([first, rest[0].flatten(1).T])
 

@@ -22,7 +22,7 @@ class ExplicitPriorEncoder(nn.Module):
     the feature of a description; several descriptions of one lesion are averaged.
 
     Args:
-        clip: an open_clip CLIP with a ViT image tower; it is frozen here.
+        clip: what `build_clip` gives; it is frozen here.
         image_size: side in pixels of the square that holds the whole field of view.
         features: which dense features to read, see `dense_image_features`.
     """
@@ -30,9 +30,7 @@ class ExplicitPriorEncoder(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(
-        self, clip: nn.Module, image_size: int, features: DenseFeatures = "value"
-    ) -> None:
+    def __init__(self, clip: nn.Module, image_size: int, features: DenseFeatures = "value") -> None:
         super().__init__()
         self.clip: Any = clip.requires_grad_(False).eval()
         self.image_size = image_size
@@ -68,7 +66,7 @@ class ExplicitPriorEncoder(nn.Module):
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts or not all(isinstance(t, str) and t.strip() for t in texts):
-            raise PromptError("A description must be a text that is not empty; got " f"{texts!r}.")
+            raise PromptError(f"A description must be a text that is not empty; got {texts!r}.")
         tokens = tokenize(texts, self.clip.context_length).to(self.pixel_mean.device)
         features = F.normalize(self.clip.encode_text(tokens).float(), dim=-1)
         return F.normalize(features.mean(dim=0), dim=0)

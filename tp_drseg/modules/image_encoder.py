@@ -58,14 +58,17 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
         self.block_dims = [config.embed_dims[0]] * config.depths[0]
 
     def stem(self, images: Tensor) -> Tensor:
+        """Patches and their positions: `(B, C, H / 16, W / 16)`."""
         x: Tensor = self.patch_embed(images) + self.pos_embed
         return x.permute(0, 3, 1, 2)
 
     def block(self, index: int, x: Tensor) -> Tensor:
+        """One transformer block, see `Backbone`."""
         out: Tensor = self.blocks[index](x.permute(0, 2, 3, 1))
         return out.permute(0, 3, 1, 2)
 
     def head(self, x: Tensor) -> Tensor:
+        """The neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
 
 
@@ -153,20 +156,18 @@ class InjectedImageEncoder(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Any,
         injector_blocks: Sequence[int] | None = None,
         injector_stride: int = 4,
         use_prior: bool = True,
     ) -> None:
         super().__init__()
-        self.backbone: Any = backbone.requires_grad_(False).eval()
-        depth = len(self.backbone.block_dims)
+        self.backbone = backbone.requires_grad_(False).eval()
+        dims: Sequence[int] = backbone.block_dims
+        depth = len(dims)
         blocks = range(depth) if injector_blocks is None else sorted(set(injector_blocks))
         self.injectors = nn.ModuleDict(
-            {
-                str(i): PriorAlignedInjector(self.backbone.block_dims[i], injector_stride, use_prior)
-                for i in blocks
-            }
+            {str(i): PriorAlignedInjector(dims[i], injector_stride, use_prior) for i in blocks}
         )
         # without any injector all blocks are shared
         self.first = min(blocks, default=depth - 1)
@@ -184,13 +185,16 @@ class InjectedImageEncoder(nn.Module):
         Args:
             images: `(B, 3, S, S)`, normalised as SAM expects.
         """
-        detail = None
+        detail = feature = None
         x = self.backbone.stem(images)
-        for index in range(self.first + 1):
+        # an injector may stand before the detail block, whose shared output knows no prior
+        for index in range(max(self.first, self.backbone.detail_block) + 1):
             x = self.backbone.block(index, x)
+            if index == self.first:
+                feature = x
             if index == self.backbone.detail_block:
                 detail = x
-        return SharedFeatures(x, detail)
+        return SharedFeatures(feature, detail)
 
     def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
         """The part from the first injector on.

@@ -45,7 +45,7 @@ class ClassPromptGenerator(nn.Module):
         # each class starts from the feature itself, slightly turned
         nn.init.normal_(self.class_weight, std=0.02)
         with torch.no_grad():
-            self.class_weight += torch.eye(dim)
+            self.class_weight.add_(torch.eye(dim))
 
     def forward(self, embedding: Tensor, prior: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Prompt embeddings, one prompt an item of the batch.
@@ -72,5 +72,5 @@ class ClassPromptGenerator(nn.Module):
         positions = prompted.flatten(2)
         group = self.class_weight[classes] @ positions + self.class_bias[classes, :, None]
         sparse = self.sparse(group).transpose(1, 2)
-        dense = self.dense(group.unflatten(2, (self.grid, self.grid)))
+        dense = self.dense(group.reshape(embedding.shape))
         return sparse, dense

@@ -1,0 +1,1 @@
+"""Training: photographs in memory, random crops, losses, and the runs themselves."""

@@ -40,7 +40,16 @@ class Crop:
             ]
         )
         grid = F.affine_grid(theta[None], [1, x.shape[0], size, size], align_corners=False)
-        return F.grid_sample(x[None].float(), grid, mode="bilinear", align_corners=False)[0]
+        # only the part of the photograph that the window touches is worth converting
+        pixels = (grid + 1) * x.shape[-1] / 2 - 0.5
+        low = (pixels.amin(dim=(0, 1, 2)).floor() - 1).clamp(0, x.shape[-1]).int().tolist()
+        high = (pixels.amax(dim=(0, 1, 2)).ceil() + 2).clamp(0, x.shape[-1]).int().tolist()
+        part = x[:, low[1] : high[1], low[0] : high[0]].float()
+        if not part.numel():
+            return torch.zeros(x.shape[0], size, size)
+        extent = torch.tensor([high[0] - low[0], high[1] - low[1]])
+        grid = (pixels - torch.tensor(low) + 0.5) * 2 / extent - 1
+        return F.grid_sample(part[None], grid, mode="bilinear", align_corners=False)[0]
 
 
 def random_crop(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,10 +15,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tp_drseg.backbones import load_trunk, read_sam
 from tp_drseg.config import SMALL_CLIP
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, build_clip, dense_image_features, tokenize
-from tp_drseg.training.augment import random_crop, random_light
+from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, build_clip, tokenize
+from tp_drseg.modules.fundus_tower import FundusTower
+from tp_drseg.training.augment import Crop, random_light
 from tp_drseg.training.photographs import Photograph
 
 logger = logging.getLogger(__name__)
@@ -37,73 +38,74 @@ def background_descriptions() -> tuple[str, ...]:
 def train_clip(
     photographs: Sequence[Photograph],
     catalog: LesionCatalog,
+    sam: Path,
     *,
-    steps: int,
-    image_size: int = 2048,
-    batch_size: int = 8,
-    crop_size: int = 512,
+    views: int = 2,
+    steps: int = 500,
+    batch_size: int = 4,
+    image_size: int = 1024,
     learning_rate: float = 1e-3,
     seed: int = 0,
 ) -> Any:
-    """Trains a CLIP of the `tiny` size from random weights and returns it, frozen.
+    """Trains the CLIP of the `tiny` size and returns it, frozen.
 
-    Each step pairs the patches of a few crops with a few descriptions of each lesion and of the
-    background. A pair is positive when the patch shows what the text describes; the loss is the
-    binary cross-entropy of `exp(logit_scale) * cos(P_v, P_t)`, positives and negatives of each
-    text weighing the same, since a microaneurysm covers one patch in a hundred. A second term
-    draws together the texts of one lesion. Held-out descriptions are never used.
-
-    The image tower is a small ResNet: from random weights and a few thousand crops, convolutions
-    learn what a transformer does not. The embeddings of words that no description uses stay zero,
-    so that they do not disturb a user's own description.
+    The trunk of its image tower keeps MobileSAM's weights, so its features are computed once, for
+    a few random views of each photograph; the tower's head and the whole text tower learn, from
+    random weights. Each step pairs the patches of a few views with a few descriptions of each
+    lesion and of the background. A pair is positive when the patch shows what the text
+    describes; the loss is the binary cross-entropy of `exp(logit_scale) * cos(P_v, P_t)`,
+    positives and negatives of each text weighing the same, since a microaneurysm covers one
+    patch in a hundred. A second term draws together the texts of one lesion. Held-out
+    descriptions are never used. The embeddings of words that no description uses stay zero, so
+    that they do not disturb a user's own description.
 
     Args:
         photographs: with masks in the catalog's order.
         catalog: the lesions and their descriptions.
-        image_size: the CLIP's input size, to which crops are scaled.
+        sam: `mobile_sam.pt`.
+        views: random views of each photograph.
         steps: optimiser steps.
-        batch_size: crops a step.
-        crop_size: side of a crop in pixels.
+        batch_size: views a step.
+        image_size: side of a view in pixels, the CLIP's input size.
         learning_rate: highest rate of a cosine schedule with warm-up.
-        seed: of weights and crops.
+        seed: of weights and views.
+
+    Raises:
+        CheckpointError: when `sam` cannot be used.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     clip: Any = build_clip(SMALL_CLIP)
+    load_trunk(clip.visual, read_sam(sam))
+    clip.visual.trunk.requires_grad_(False).eval()
     torch.nn.init.zeros_(clip.token_embedding.weight)
+    seen = list(_views(clip.visual, photographs, views, image_size, generator))
     parameters = [p for p in clip.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: warm_cosine(s, steps))
     groups = [*(lesion.texts for lesion in catalog), background_descriptions()]
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
-    crops = _crops(photographs, crop_size, crop_size / image_size, generator)
-    started = time.monotonic()
-    clip.train()
     for step in range(steps):
-        batch = [next(crops) for _ in range(batch_size)]
-        images = torch.stack([(image - mean) / std for image, _ in batch])
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * warm_cosine(step, steps)
+        chosen = torch.randint(len(seen), (batch_size,), generator=generator).tolist()
+        features = clip.visual.head(torch.stack([seen[i][0] for i in chosen]).float())
+        positive, negative = patch_labels(torch.stack([seen[i][1] for i in chosen]))
         texts, group_of = sample_texts(groups, 4, generator)
         text_features = F.normalize(clip.encode_text(tokenize(texts, clip.context_length)), dim=-1)
-        features = F.normalize(dense_image_features(clip.visual, images, "value"), dim=1)
-        covered = F.adaptive_avg_pool2d(
-            torch.stack([masks for _, masks in batch]), features.shape[-2:]
+        cosine = torch.einsum("bdhw,td->tbhw", F.normalize(features, dim=1), text_features)
+        loss = balanced_bce(
+            clip.logit_scale.exp() * cosine,
+            positive[:, group_of].transpose(0, 1),
+            negative[:, group_of].transpose(0, 1),
         )
-        positive, negative = patch_labels(covered)
-        scale = clip.logit_scale.exp()
-        logits = scale * torch.einsum("bdhw,td->tbhw", features, text_features)
-        loss = balanced_bce(logits, positive[:, group_of].transpose(0, 1),
-                            negative[:, group_of].transpose(0, 1))
         loss = loss + 0.2 * text_alignment(text_features, group_of)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        schedule.step()
         with torch.no_grad():
             clip.logit_scale.clamp_(max=math.log(30))
         if step % 25 == 0 or step == steps - 1:
-            rate = (time.monotonic() - started) / (step + 1)
-            logger.info("clip step %d/%d loss %.4f, %.2f s a step", step, steps, loss.item(), rate)
+            logger.info("clip step %d/%d loss %.4f", step, steps, loss.item())
     return clip.requires_grad_(False).eval()
 
 
@@ -111,7 +113,9 @@ def save_clip(clip: Any, folder: Path) -> None:
     """Writes `clip_config.json` and `clip.safetensors`, which `from_backbones` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "clip_config.json").write_text(json.dumps(SMALL_CLIP, indent=2), encoding="utf-8")
-    save_file({k: v.contiguous() for k, v in clip.state_dict().items()}, folder / "clip.safetensors")
+    save_file(
+        {k: v.contiguous() for k, v in clip.state_dict().items()}, folder / "clip.safetensors"
+    )
 
 
 def patch_labels(covered: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,16 +172,33 @@ def warm_cosine(step: int, steps: int, warmup: int = 50) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _crops(
-    photographs: Sequence[Photograph], size: int, extent: float, generator: torch.Generator
+@torch.no_grad()
+def _views(
+    tower: FundusTower,
+    photographs: Sequence[Photograph],
+    count: int,
+    size: int,
+    generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless crops: image `(3, size, size)` in [0, 1] and masks `(L, size, size)` in [0, 1]."""
-    while True:
-        for index in torch.randperm(len(photographs), generator=generator).tolist():
-            photograph = photographs[index]
-            crop = random_crop(photograph.masks, photograph.field_of_view, extent, generator)
-            image = crop.apply(photograph.image, size) / 255
-            yield random_light(image, generator), crop.apply(photograph.masks, size)
+    """Trunk features (half precision) of random views, and how far each lesion covers a patch.
+
+    A view holds most of the field of view, turned, mirrored, scaled and in another light.
+    """
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    for number, photograph in enumerate(photographs):
+        for _ in range(count):
+            draw = torch.rand(5, generator=generator).tolist()
+            crop = Crop(
+                centre=(0.4 + 0.2 * draw[0], 0.4 + 0.2 * draw[1]),
+                extent=0.75 + 0.4 * draw[2],
+                angle=2 * math.pi * draw[3],
+                mirrored=draw[4] < 0.5,
+            )
+            image = random_light(crop.apply(photograph.image, size) / 255, generator)
+            features = tower.trunk_features(((image - mean) / std)[None])[0]
+            yield features.half(), F.avg_pool2d(crop.apply(photograph.masks, size), tower.patch)
+        if number % 10 == 0:
+            logger.info("clip features of %d/%d photographs", number + 1, len(photographs))
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

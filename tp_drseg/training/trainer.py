@@ -16,7 +16,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tp_drseg.errors import TrainingError
-from tp_drseg.export.atomic import atomic_write
+from tp_drseg.files import atomic_write
 from tp_drseg.lesions import Lesion
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.explicit_prior import min_max, similarity
@@ -230,7 +230,7 @@ class Trainer:
             file.write(to_bytes({k: v.contiguous() for k, v in tensors.items()}, metadata))
 
     def _load(self) -> None:
-        with safe_open(self.state_file, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(self.state_file, framework="pt") as file:
             keys = set(file.keys())
             wanted = {f"weight/{name}" for name in self.parameters}
             if {k for k in keys if k.startswith("weight/")} != wanted:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tp_drseg.errors import OutputError
-from tp_drseg.export.atomic import atomic_write, make_folder, remove_leftovers, write_json
+from tp_drseg.files import atomic_write, make_folder, remove_leftovers, write_json
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:

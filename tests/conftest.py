@@ -1,0 +1,148 @@
+"""What the tests share: small configurations, small models and one real photograph.
+
+`small_config` and `small_model` are of kind "tiny_vit" (as `tiny`: its CLIP tower, a detail head); a test takes
+the other kind with `@pytest.mark.parametrize("small_config", ["vit"], indirect=True)`, and
+anything else with `make_config(kind, **changes)` and `make_model(kind, **changes)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from tp_drseg.config import CLIPConfig, ImageEncoderConfig, TPDRSegConfig
+from tp_drseg.model import TPDRSeg
+
+REPOSITORY = Path(__file__).parents[1]
+
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+VIT_CLIP = {
+    "embed_dim": 24,
+    "quick_gelu": True,
+    "vision_cfg": {
+        "image_size": 64,
+        "layers": 2,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 16,
+    },
+    "text_cfg": TEXT,
+}
+RESNET_CLIP = {
+    "embed_dim": 24,
+    "quick_gelu": False,
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
+    "text_cfg": TEXT,
+}
+TOWER_CLIP = {
+    "embed_dim": 24,
+    "quick_gelu": False,
+    "vision_cfg": {"tower": "tiny_vit", "width": 16},
+    "text_cfg": TEXT,
+}
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "vit": VIT_CLIP,
+    "resnet": RESNET_CLIP,
+    "tower": TOWER_CLIP,
+}
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "tiny_vit": {
+        "image_encoder": ImageEncoderConfig(
+            "tiny_vit", (16, 32, 40, 64), (1, 1, 2, 1), (1, 2, 2, 4), (2, 3, 4, 3)
+        ),
+        "clip": CLIPConfig(TOWER_CLIP, image_size=128),
+        "detail": True,
+    },
+    "vit": {
+        "image_encoder": ImageEncoderConfig("vit", (32,), (3,), (2,), (3,), (1,)),
+        "clip": CLIPConfig(VIT_CLIP, image_size=96),
+    },
+}
+
+Make = Callable[..., Any]
+
+
+def _config(kind: str = "tiny_vit", **changes: Any) -> TPDRSegConfig:
+    common = {"image_size": 64, "working_diameter": 64, "injector_stride": 2, "sparse_tokens": 3}
+    return TPDRSegConfig(**(common | DEFAULTS[kind] | changes))
+
+
+def _model(config: TPDRSegConfig) -> TPDRSeg:
+    torch.manual_seed(0)
+    return TPDRSeg(config).eval()
+
+
+@pytest.fixture
+def clip_architectures() -> dict[str, dict[str, Any]]:
+    """Small CLIP architectures: "vit", "resnet" and "tower", the one of `tiny`."""
+    return ARCHITECTURES
+
+
+@pytest.fixture
+def make_config() -> Make:
+    """`make_config(kind="tiny_vit", **changes)`: a small configuration, images of 64 pixels."""
+    return _config
+
+
+@pytest.fixture
+def make_model() -> Make:
+    """`make_model(kind="tiny_vit", **changes)`: a small model, always the same weights."""
+    return lambda kind="tiny_vit", **changes: _model(_config(kind, **changes))
+
+
+@pytest.fixture
+def small_config(request: pytest.FixtureRequest) -> TPDRSegConfig:
+    """A small configuration of the kind given as (indirect) parameter."""
+    return _config(getattr(request, "param", "tiny_vit"))
+
+
+@pytest.fixture
+def small_model(small_config: TPDRSegConfig) -> TPDRSeg:
+    """The model of `small_config` with seeded random weights, in evaluation mode."""
+    return _model(small_config)
+
+
+@pytest.fixture
+def stir() -> Callable[[torch.nn.Module], torch.nn.Module]:
+    """Moves all that learns away from its (partly zero) start, so that every part has a say."""
+
+    def stirred(module: torch.nn.Module) -> torch.nn.Module:
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    noise = torch.randn(parameter.shape, generator=generator)
+                    parameter.add_(0.05 * noise)
+        return module
+
+    return stirred
+
+
+@pytest.fixture(scope="session")
+def _retina() -> NDArray[np.uint8]:
+    with Image.open(REPOSITORY / "examples" / "retina.jpg") as image:
+        pixels: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    return pixels
+
+
+@pytest.fixture
+def retina(_retina: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`examples/retina.jpg`, a photograph of a healthy eye, `(H, W, 3)` uint8."""
+    return _retina.copy()
+
+
+@pytest.fixture
+def mobile_sam() -> Path:
+    """MobileSAM's published checkpoint, when it lies beside the repository."""
+    path = REPOSITORY.parent / "shared" / "weights" / "mobile_sam.pt"
+    if not path.is_file():
+        pytest.skip("mobile_sam.pt is not beside the repository")
+    return path

@@ -1,0 +1,147 @@
+"""The papers say what is there: links, code, commands and options."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tp_drseg.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM: Any = typer.main.get_command(app)
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language; shell blocks have none."""
+    return [body for name, body in FENCE.findall(page.read_text()) if name == language]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words after `tp-drseg` on each line of a shell block and in each inline code."""
+    text = page.read_text()
+    lines = [line for block in blocks(page, "") for line in block.splitlines()]
+    lines += re.findall(r"`(tp-drseg[^`]*)`", FENCE.sub("", text))
+    words = [shlex.split(line.strip(), comments=True) for line in lines]
+    return [line[1:] for line in words if line[:1] == ["tp-drseg"]]
+
+
+def options(command: Any) -> set[str]:
+    help_options = set(PROGRAM.context_settings["help_option_names"])
+    return {name for p in command.params for name in p.opts if name.startswith("-")} | help_options
+
+
+def section(page: Path, title: str) -> str:
+    return re.split(rf"^## {re.escape(title)}$", page.read_text(), flags=re.MULTILINE)[1].split(
+        "\n## "
+    )[0]
+
+
+def anchors(page: Path) -> set[str]:
+    """Where a link into a page may lead, as GitHub names its headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@every_page
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.is_file(), f"{page.name} links to {target}, which is not there"
+        assert not anchor or anchor in anchors(linked), f"{page.name}: no heading for {target}"
+
+
+@every_page
+def test_python_blocks_parse(page: Path) -> None:
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+@every_page
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for words in commands(page):
+        name = words[0] if words and not words[0].startswith("-") else None
+        assert name is None or name in PROGRAM.commands, f"tp-drseg {shlex.join(words)}"
+        known = options(PROGRAM if name is None else PROGRAM.commands[name])
+        used = {word.partition("=")[0] for word in words if word.startswith("-")}
+        assert used <= known, f"tp-drseg {shlex.join(words)}: {sorted(used - known)}"
+
+
+def test_commands_are_found_in_the_pages() -> None:
+    assert {words[0] for page in PAGES for words in commands(page) if words} >= set(
+        PROGRAM.commands
+    )
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAM.commands))
+def test_command_line_page_names_just_the_options_that_a_command_has(name: str) -> None:
+    text = section(ROOT / "docs" / "command-line.md", f"tp-drseg {name}")
+    rows = re.findall(r"^\| `(--[\w-]+)", text, re.MULTILINE)
+    shared = re.search(r"^Shared options: (.*)\.$", text, re.MULTILINE)
+    assert shared, f"no line on the shared options of {name}"
+    named = rows + re.findall(r"--[\w-]+", shared[1])
+    assert sorted(named) == sorted(o for o in options(PROGRAM.commands[name]) if o[:2] == "--")
+
+
+@pytest.mark.parametrize("kind", ["TrainingConfig", "train_clip"])
+def test_training_page_gives_the_defaults_of_the_code(kind: str) -> None:
+    import inspect
+
+    from tp_drseg.training.clip import train_clip
+    from tp_drseg.training.trainer import TrainingConfig
+
+    if kind == "TrainingConfig":
+        defaults = {f.name: f.default for f in dataclasses.fields(TrainingConfig)}
+    else:
+        parameters = inspect.signature(train_clip).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        defaults.pop("seed")  # given by the run
+    text = section(ROOT / "docs" / "training.md", "Recipe").split("`TrainingConfig`:")
+    table = text[1] if kind == "TrainingConfig" else text[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", table, re.MULTILINE)
+    assert {name: float(value) for name, value in rows} == defaults
+
+
+def test_catalog_page_lists_the_catalog() -> None:
+    from tp_drseg.lesions import LesionCatalog
+
+    text = (ROOT / "docs" / "lesions.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| (\w+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)[1:]
+    catalog = LesionCatalog.default()
+    assert [(name, short, first) for name, short, _, first in rows] == [
+        (x.name, x.abbreviation, x.texts[0]) for x in catalog
+    ]
+    for name, _, aliases, _ in rows:
+        assert {catalog.resolve(alias).name for alias in aliases.split(", ")} == {name}
+    flat = " ".join(text.split())
+    sources = {d.source for x in catalog for d in (*x.descriptions, *x.held_out)}
+    assert not [source for source in sources if source not in flat]
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    first, second = (block.splitlines() for block in blocks(ROOT / "README.md", "")[:2])
+    install, segment = first
+    assert install == "pip install ."
+    assert second == ["pip install '.[test]'", "pytest"]
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    steps = [
+        second[0].replace("pip install", "python -m pip install --quiet"),
+        second[1],
+        segment.replace("--out results", '--out "$work/results"'),
+    ]
+    assert segment.startswith("tp-drseg segment") and "--out results" in segment
+    assert [line for line in script if line in steps] == steps

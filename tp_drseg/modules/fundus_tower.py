@@ -1,0 +1,81 @@
+"""The image tower of the small CLIP: the first stages of MobileSAM's TinyViT and a dense head."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling.common import LayerNorm2d
+from timm.models.tiny_vit import TinyVit
+from torch import Tensor, nn
+
+# what CLIP's normalisation has to be turned into: ImageNet's, which MobileSAM was trained with
+_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_SAM_MEAN, _SAM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class FundusTower(nn.Module):
+    """One vector a patch of 16 pixels, from features of three resolutions.
+
+    The trunk (TinyViT-5M's stem and first three stages) is meant to keep MobileSAM's weights;
+    the head learns. A microaneurysm is a pixel or two of the finest features: their maximum over
+    a patch goes in beside their mean.
+
+    Args:
+        output_dim: width of CLIP's joint space.
+        width: hidden channels of the head.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    patch = 16
+
+    def __init__(self, output_dim: int, width: int) -> None:
+        super().__init__()
+        body = TinyVit(
+            num_classes=0,
+            embed_dims=(64, 128, 160),
+            depths=(2, 2, 6),
+            num_heads=(2, 4, 5),
+            window_sizes=(7, 7, 14),
+            drop_path_rate=0.0,
+        )
+        self.trunk = nn.ModuleDict({"patch_embed": body.patch_embed, "stages": body.stages})
+        self.head = nn.Sequential(
+            LayerNorm2d(2 * 64 + 2 * 128 + 160),
+            nn.Conv2d(2 * 64 + 2 * 128 + 160, width, kernel_size=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, kernel_size=3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, output_dim, kernel_size=1),
+        )
+        ours, theirs = torch.tensor([_CLIP_STD, _CLIP_MEAN]), torch.tensor([_SAM_STD, _SAM_MEAN])
+        self.register_buffer("scale", (ours[0] / theirs[0]).view(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "shift", ((ours[1] - theirs[1]) / theirs[0]).view(3, 1, 1), persistent=False
+        )
+
+    def trunk_features(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)`, normalised as CLIP's, to `(B, 544, H / 16, W / 16)`."""
+        fine = self.trunk["patch_embed"](images * self.scale + self.shift)
+        stages = self.trunk["stages"]
+        fine = stages[0](fine)  # type: ignore[index]
+        middle = stages[1](fine)  # type: ignore[index]
+        coarse = stages[2](middle)  # type: ignore[index]
+        return torch.cat(
+            [
+                F.avg_pool2d(fine, 4),
+                F.max_pool2d(fine, 4),
+                F.avg_pool2d(middle, 2),
+                F.max_pool2d(middle, 2),
+                coarse,
+            ],
+            dim=1,
+        )
+
+    def dense(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)`, normalised as CLIP's, to `(B, D, H / 16, W / 16)`."""
+        return self.head(self.trunk_features(images))  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """CLIP's image feature, `(B, D)`: the mean over patches."""
+        return self.dense(images).mean(dim=(-2, -1))
