@@ -1,8 +1,9 @@
 """What the tests share: small configurations, small models and one real photograph.
 
-`small_config` and `small_model` are of kind "tiny_vit" (as `tiny`: its CLIP tower, a detail head); a test takes
-the other kind with `@pytest.mark.parametrize("small_config", ["vit"], indirect=True)`, and
-anything else with `make_config(kind, **changes)` and `make_model(kind, **changes)`.
+`small_config` and `small_model` are of kind "tiny_vit" (built as the size `tiny` is, with its
+CLIP tower and a detail head); a test takes the other kind with
+`@pytest.mark.parametrize("small_config", ["vit"], indirect=True)`, and anything else with
+`make_config(kind, **changes)` and `make_model(kind, **changes)`.
 """
 
 from __future__ import annotations

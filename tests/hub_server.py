@@ -56,7 +56,7 @@ class Request:
         return json.loads(self.body)
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer of the Hub that is an error."""
 
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
@@ -112,31 +112,33 @@ class HubServer:
     def answer(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body."""
         if request.token not in (None, self.token):
-            raise Refusal(401, message="Invalid credentials in Authorization header")
+            raise RefusalError(401, message="Invalid credentials in Authorization header")
         for method, pattern, action in _ROUTES:
             if request.method == method and (found := re.fullmatch(pattern, request.path)):
                 result: tuple[int, dict[str, str], bytes] = action(
                     self, request, *(unquote(part) for part in found.groups())
                 )
                 return result
-        raise Refusal(404, message=f"no such endpoint: {request.method} {request.path}")
+        raise RefusalError(404, message=f"no such endpoint: {request.method} {request.path}")
 
     def _repository(self, request: Request, repo_id: str, *, write: bool = False) -> Repository:
         repository = self.repositories.get(repo_id)
         if repository is None or (repository.private and request.token is None):
             # the Hub does not tell whether a private repository exists
-            raise Refusal(404 if request.token else 401, "RepoNotFound", "Repository not found")
+            raise RefusalError(
+                404 if request.token else 401, "RepoNotFound", "Repository not found"
+            )
         if write and request.token is None:
-            raise Refusal(401, message="Unauthorized")
+            raise RefusalError(401, message="Unauthorized")
         return repository
 
     def _create(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         if request.token is None:
-            raise Refusal(401, message="Unauthorized")
+            raise RefusalError(401, message="Unauthorized")
         asked = request.json
         repo_id = f"{asked['organization']}/{asked['name']}"
         if repo_id in self.repositories:
-            raise Refusal(409, message="You already created this model repo")
+            raise RefusalError(409, message="You already created this model repo")
         # older clients send a bool, newer ones a word
         private = asked.get("visibility") == "private" or asked.get("private") is True
         self.repositories[repo_id] = Repository(private)
@@ -148,10 +150,12 @@ class HubServer:
             return _json({"errors": [], "warnings": [{"message": "empty or missing metadata"}]})
         return _json({"errors": [], "warnings": []})
 
-    def _branch(self, request: Request, repo_id: str, name: str) -> tuple[int, dict[str, str], bytes]:
+    def _branch(
+        self, request: Request, repo_id: str, name: str
+    ) -> tuple[int, dict[str, str], bytes]:
         repository = self._repository(request, repo_id, write=True)
         if name in repository.branches:
-            raise Refusal(409, message="Reference already exists")
+            raise RefusalError(409, message="Reference already exists")
         repository.branches[name] = repository.branches["main"]
         return _json({})
 
@@ -185,14 +189,14 @@ class HubServer:
 
     def _store(self, request: Request, oid: str) -> tuple[int, dict[str, str], bytes]:
         if hashlib.sha256(request.body).hexdigest() != oid:
-            raise Refusal(400, message="the content is not what was announced")
+            raise RefusalError(400, message="the content is not what was announced")
         self.blobs[oid] = request.body
         return _json({})
 
     def _verify(self, request: Request, repo_id: str) -> tuple[int, dict[str, str], bytes]:
         self._repository(request, repo_id, write=True)
         if len(self.blobs[request.json["oid"]]) != request.json["size"]:
-            raise Refusal(400, message="wrong size")
+            raise RefusalError(400, message="wrong size")
         return _json({})
 
     def _commit(
@@ -217,7 +221,7 @@ class HubServer:
         commit = self._commit_of(repository, revision)
         content = repository.commits[commit].get(path)
         if content is None:
-            raise Refusal(404, "EntryNotFound", "Entry not found")
+            raise RefusalError(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit}
         if not _is_large(path):
             return 200, headers | {"ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, content
@@ -233,14 +237,14 @@ class HubServer:
 
     def _fetch(self, request: Request, oid: str) -> tuple[int, dict[str, str], bytes]:
         if oid not in self.blobs:
-            raise Refusal(404)
+            raise RefusalError(404)
         return 200, {"ETag": f'"{oid}"'}, self.blobs[oid]
 
     @staticmethod
     def _commit_of(repository: Repository, revision: str) -> str:
         commit = repository.find(revision)
         if commit is None:
-            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit
 
 
@@ -273,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server_hub.requests.append(request)
         try:
             status, headers, body = self.server_hub.answer(request)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             status, body = refusal.status, json.dumps({"error": refusal.message}).encode()
             headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
         self.send_response(status)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import open_clip
 import torch
+from open_clip.transformer import QuickGELU
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -171,7 +172,9 @@ def read_clip(name: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
             f"CLIP {name!r} cannot be loaded: {error}. Give a folder with a trained small CLIP, "
             f"NAME/TAG or NAME:FILE in open_clip's terms, or hf-hub:org/name."
         ) from error
-    return architecture, clip.state_dict()
+    # open_clip turns QuickGELU on for OpenAI's weights whatever the named config says
+    quick = any(isinstance(module, QuickGELU) for module in clip.modules())
+    return {**architecture, "quick_gelu": quick}, clip.state_dict()
 
 
 def _load(module: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:

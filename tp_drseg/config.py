@@ -6,9 +6,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from tp_drseg.errors import ConfigError
+from tp_drseg.errors import ConfigError, LesionError
 from tp_drseg.lesions import LesionCatalog
 
 VERSION = 1
@@ -17,12 +17,35 @@ EncoderKind = Literal["vit", "tiny_vit"]
 DenseFeatures = Literal["value", "token"]
 TextKind = Literal["description", "name"]
 StorageDtype = Literal["float32", "float16", "bfloat16"]
+Built = TypeVar("Built")
 
 
 def _one_of(config: Any, name: str, allowed: tuple[str, ...]) -> None:
     if getattr(config, name) not in allowed:
         raise ConfigError(
             f"{name} must be one of {', '.join(allowed)}, got {getattr(config, name)!r}."
+        )
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if not _is_whole(value, least):
+        raise ConfigError(f"{name} must be a whole number of {least} or more, got {value!r}.")
+
+
+def _blocks(name: str, indexes: object, depth: int) -> None:
+    if not isinstance(indexes, (tuple, list)) or not all(
+        _is_whole(index, 0) and index < depth for index in indexes
+    ):
+        raise ConfigError(
+            f"{name} must list blocks of an encoder of {depth}, counted from 0, got {indexes!r}."
         )
 
 
@@ -44,11 +67,22 @@ class ImageEncoderConfig:
         _one_of(self, "kind", ("vit", "tiny_vit"))
         stages = 1 if self.kind == "vit" else 4
         for name in ("embed_dims", "depths", "num_heads", "window_sizes"):
-            if len(getattr(self, name)) != stages:
+            numbers = getattr(self, name)
+            if (
+                not isinstance(numbers, (tuple, list))
+                or len(numbers) != stages
+                or not all(_is_whole(number, 1) for number in numbers)
+            ):
                 raise ConfigError(
-                    f"image_encoder.{name} needs {stages} numbers for kind {self.kind!r}, "
-                    f"got {getattr(self, name)}."
+                    f"image_encoder.{name} needs {stages} whole numbers of 1 or more for kind "
+                    f"{self.kind!r}, got {numbers!r}."
                 )
+        if any(dim % heads for dim, heads in zip(self.embed_dims, self.num_heads, strict=True)):
+            raise ConfigError(
+                f"image_encoder.num_heads must divide embed_dims, got {self.num_heads} for "
+                f"{self.embed_dims}."
+            )
+        _blocks("image_encoder.global_attn_indexes", self.global_attn_indexes, sum(self.depths))
 
 
 ENCODERS: Mapping[str, ImageEncoderConfig] = {
@@ -81,9 +115,15 @@ class CLIPConfig:
 
     def __post_init__(self) -> None:
         _one_of(self, "features", ("value", "token"))
+        _whole("clip.image_size", self.image_size, 1)
+        if not isinstance(self.architecture, Mapping):
+            raise ConfigError(f"clip.architecture must be an object, got {self.architecture!r}.")
         for key in ("embed_dim", "vision_cfg", "text_cfg"):
             if key not in self.architecture:
                 raise ConfigError(f"clip.architecture lacks {key!r}.")
+        for key in ("vision_cfg", "text_cfg"):
+            if not isinstance(self.architecture[key], Mapping):
+                raise ConfigError(f"clip.architecture.{key} must be an object.")
 
 
 VIT_B_16: Mapping[str, Any] = {
@@ -170,23 +210,32 @@ class TPDRSegConfig:
             )
         _one_of(self, "text", ("description", "name"))
         _one_of(self, "storage_dtype", ("float32", "float16", "bfloat16"))
-        if self.image_size % 16 or self.image_size < 16:
+        for name, least in (
+            ("image_size", 16),
+            ("working_diameter", 32),
+            ("sparse_tokens", 1),
+            ("injector_stride", 1),
+        ):
+            _whole(name, getattr(self, name), least)
+        for name in ("injector_prior", "generator_prior", "detail"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, got {getattr(self, name)!r}.")
+        if self.image_size % 16:
             raise ConfigError(f"image_size must be a multiple of 16, got {self.image_size}.")
-        if self.working_diameter < 32:
-            raise ConfigError(f"working_diameter must be 32 or more, got {self.working_diameter}.")
-        if not 0 <= self.tile_overlap < 1:
-            raise ConfigError(f"tile_overlap must be in [0, 1), got {self.tile_overlap}.")
-        if self.sparse_tokens < 1 or self.injector_stride < 1:
-            raise ConfigError("sparse_tokens and injector_stride must be 1 or more.")
+        if not _is_share(self.tile_overlap) or self.tile_overlap == 1:
+            raise ConfigError(f"tile_overlap must be in [0, 1), got {self.tile_overlap!r}.")
         if self.detail and self.image_encoder.kind != "tiny_vit":
             raise ConfigError("detail needs an image encoder with a stride-4 stage: tiny_vit.")
-        depth = sum(self.image_encoder.depths)
-        for block in self.injector_blocks or ():
-            if not 0 <= block < depth:
-                raise ConfigError(f"injector_blocks names block {block} of an encoder of {depth}.")
+        if self.injector_blocks is not None:
+            _blocks("injector_blocks", self.injector_blocks, sum(self.image_encoder.depths))
+        for name in ("thresholds", "training"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigError(f"{name} must be an object, got {getattr(self, name)!r}.")
         for name, threshold in self.thresholds.items():
-            if not 0 <= threshold <= 1:
-                raise ConfigError(f"thresholds[{name!r}] must be in [0, 1], got {threshold}.")
+            if not _is_share(threshold):
+                raise ConfigError(f"thresholds[{name!r}] must be in [0, 1], got {threshold!r}.")
+        if self.parent is not None and not isinstance(self.parent, str):
+            raise ConfigError(f"parent must be a text or null, got {self.parent!r}.")
 
     @property
     def grid(self) -> int:
@@ -218,8 +267,15 @@ class TPDRSegConfig:
             raise ConfigError(f"Unknown configuration field: {error}") from error
 
     def replace(self, **changes: Any) -> TPDRSegConfig:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        """A copy with some fields changed.
+
+        Raises:
+            ConfigError: for an unknown field or an impossible value.
+        """
+        try:
+            return dataclasses.replace(self, **changes)
+        except TypeError as error:
+            raise ConfigError(f"Unknown configuration field: {error}") from error
 
     def to_json(self) -> str:
         """The configuration as JSON text, keys sorted, so that equal configs are equal bytes."""
@@ -252,19 +308,19 @@ class TPDRSegConfig:
         values["image_encoder"] = _build(ImageEncoderConfig, data["image_encoder"], "image_encoder")
         values["clip"] = _build(CLIPConfig, data["clip"], "clip")
         if "lesions" in data:
-            values["lesions"] = LesionCatalog.from_dict(data["lesions"])
+            try:
+                values["lesions"] = LesionCatalog.from_dict(data["lesions"])
+            except LesionError as error:
+                raise ConfigError(f"lesions of the config are not valid: {error}") from error
         return _build(cls, values, "config")
 
 
-def _build(cls: Any, data: Any, where: str) -> Any:
+def _build(cls: type[Built], data: Any, where: str) -> Built:
     if not isinstance(data, dict):
         raise ConfigError(f"{where} must be a JSON object, got {type(data).__name__}.")
     _check_fields(data, cls, where)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    try:
-        return cls(**values)
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"{where} has a value of the wrong kind: {error}.") from error
+    return cls(**values)
 
 
 def _check_fields(data: Mapping[str, Any], cls: Any, where: str) -> None:

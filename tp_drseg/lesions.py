@@ -240,8 +240,9 @@ class LesionCatalog:
         return (
             f"unknown lesion {name!r}."
             + (f" Did you mean {' or '.join(meant)}?" if meant else "")
-            + f" Known lesions: {known}. To segment another lesion, fine-tune a model on it "
-            "(`tp-drseg finetune`); for the prior of any text, use `model.explain(image, text)`."
+            + f" Known lesions: {known}. To segment another lesion, train a model whose catalog "
+            "has it (`catalog.add(Lesion(...))`, then `TPDRSeg.from_backbones(..., "
+            "lesions=catalog)`); for the prior of any text, use `model.explain(image, text)`."
         )
 
 

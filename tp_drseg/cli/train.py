@@ -26,7 +26,7 @@ def train(
     clip: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A small CLIP that is already trained.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of TP-DRSeg.")] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of TP-DRSeg.")] = 680,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     points_from: Annotated[
         int,

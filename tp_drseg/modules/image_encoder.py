@@ -185,8 +185,9 @@ class InjectedImageEncoder(nn.Module):
         Args:
             images: `(B, 3, S, S)`, normalised as SAM expects.
         """
-        detail = feature = None
-        x = self.backbone.stem(images)
+        detail = None
+        feature: Tensor
+        x = feature = self.backbone.stem(images)
         # an injector may stand before the detail block, whose shared output knows no prior
         for index in range(max(self.first, self.backbone.detail_block) + 1):
             x = self.backbone.block(index, x)

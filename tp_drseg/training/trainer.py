@@ -46,7 +46,7 @@ class TrainingConfig:
         seed: of crops, light and choice of descriptions.
     """
 
-    steps: int = 1000
+    steps: int = 680
     batch_size: int = 1
     learning_rate: float = 3e-4
     weight_decay: float = 0.01

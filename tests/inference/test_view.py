@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tp_drseg.errors import ImageError
+from tp_drseg.inference.view import FundusView
+from tp_drseg.model import TPDRSeg
+
+Y, X = np.mgrid[:200, :260]
+MakeModel = Callable[..., TPDRSeg]
+pytestmark = pytest.mark.filterwarnings("ignore::tp_drseg.errors.FundusWarning")
+
+
+def whole(cut: int = 200) -> NDArray[np.uint8]:
+    """A disc of radius 95 about (130, 100), reddish brown; rows from `cut` on are cut off."""
+    image = np.zeros((200, 260, 3), np.uint8)
+    image[np.hypot(Y - 100, X - 130) < 95] = (140, 100, 70)
+    return image[:cut]
+
+
+def test_frames(make_model: MakeModel) -> None:
+    view = FundusView(make_model(working_diameter=100), whole())
+    assert view.image.shape == (200, 260, 3)
+    left, top, right, bottom = view.frame.box
+    assert abs(left - 36) <= 1 and abs(right - 225) <= 1
+    assert abs(top - 6) <= 1 and abs(bottom - 195) <= 1
+    assert view.frame.size == (100, 100)
+    assert view.padded_size == (112, 112)
+    image = view.working_image
+    assert image.shape == (1, 3, 112, 112) and image.dtype == torch.float32
+    assert not image[..., 100:, :].any() and not image[..., 100:].any()
+    torch.testing.assert_close(
+        image[0, :, 50, 50], torch.tensor([140.0, 100.0, 70.0]), rtol=0, atol=1
+    )
+
+
+def test_a_small_or_cut_field_of_view_is_padded_to_a_tile(make_model: MakeModel) -> None:
+    view = FundusView(make_model(working_diameter=64), whole(cut=150))
+    height, width = view.frame.size
+    assert width == 64 and height < 60
+    assert view.padded_size == (64, 64)
+    assert not view.working_image[..., height:, :].any()
+    large = FundusView(make_model(working_diameter=160), whole(cut=150))
+    height, width = large.padded_size
+    assert width == 160 and large.frame.size[0] <= height < large.frame.size[0] + 16
+    assert height % 16 == 0
+
+
+@pytest.mark.parametrize("diameter", [100, 150, 380])
+def test_there_and_back(make_model: MakeModel, diameter: int) -> None:
+    view = FundusView(make_model(working_diameter=diameter), whole())
+    mask = np.zeros((200, 260), bool)
+    for y, x, radius in ((60, 100, 9), (140, 170, 12), (100, 60, 7)):
+        mask |= np.hypot(Y - y, X - x) < radius
+    working = torch.zeros(1, *view.padded_size)
+    height, width = view.frame.size
+    working[0, :height, :width] = torch.from_numpy(view.frame.apply_mask(mask))
+    found = view.restore(working)[0] >= 0.5
+    assert (ndimage.binary_erosion(mask, np.ones((3, 3))) <= found).all()
+    assert (found <= ndimage.binary_dilation(mask, np.ones((3, 3)))).all()
+
+
+def test_restored_values(make_model: MakeModel) -> None:
+    view = FundusView(make_model(working_diameter=100), whole())
+    restored = view.restore(torch.full((2, *view.padded_size), 1.5))
+    assert restored.shape == (2, 200, 260) and restored.dtype == np.float32
+    field = view.field_of_view.mask
+    assert (restored[:, field] == 1).all() and not restored[:, ~field].any()
+    assert not view.restore(torch.full((1, *view.padded_size), -1.0)).any()
+
+
+@pytest.mark.parametrize("cut", [200, 150])
+@pytest.mark.parametrize("diameter", [64, 150])
+def test_priors_lie_over_the_image(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, cut: int, diameter: int
+) -> None:
+    """CLIP is replaced by one that sees green: the prior is then the green of the photograph."""
+    image = whole(cut)
+    mark = (np.hypot(Y - 60, X - 170) < 20)[:cut]
+    image[mark] = (140, 250, 70)
+    model = make_model(working_diameter=diameter)
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        assert images.shape == (1, 3, 128, 128) and images.max() <= 1
+        return torch.nn.functional.avg_pool2d(images[:, 1:2], 4)
+
+    monkeypatch.setattr(model.explicit_prior, "image_features", features)
+    monkeypatch.setattr(model.explicit_prior, "text_features", lambda text: torch.ones(1))
+    view = FundusView(model, image)
+    priors = view.priors([["bright green"], ["the same"]])
+    assert priors.shape == (1, 2, 32, 32)
+    assert priors.min() == 0 and priors.max() == 1
+    # outside of the field of view there is no prior, and inside it is lowest without the mark
+    working = view.working_priors(priors)
+    assert working.shape == (1, 2, *view.padded_size)
+    found = view.restore(working[0])[1]
+    centre = ndimage.center_of_mass(found >= 0.5)
+    np.testing.assert_allclose(centre, (60, 170), atol=1.5)
+    area = np.count_nonzero(found >= 0.5)
+    assert area == pytest.approx(np.count_nonzero(mark), rel=0.15)
+
+
+def test_clip_looks_once(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    looks: list[torch.Tensor] = []
+    original = model.explicit_prior.image_features
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        looks.append(images)
+        return original(images)
+
+    monkeypatch.setattr(model.explicit_prior, "image_features", features)
+    view = FundusView(model, whole())
+    first, second = view.priors([["a", "b"]]), view.priors([["c"], ["a", "b"]])
+    assert len(looks) == 1
+    torch.testing.assert_close(first[:, 0], second[:, 1])
+
+
+def test_black_photographs_are_refused(make_model: MakeModel) -> None:
+    with pytest.raises(ImageError):
+        FundusView(make_model(), np.zeros((100, 100, 3), np.uint8))

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import tp_drseg
+from tp_drseg import checkpoint
+from tp_drseg.errors import CheckpointError, ConfigError, OutputError
+from tp_drseg.model import TPDRSeg
+from tp_drseg.model_card import model_card
+
+NAMES = {"config.json", "model.safetensors", "README.md"}
+FACTS = {
+    "Training": "On nothing at all.",
+    "Figures": {"mean": {"Dice": 0.5, "AUC": 0.123456}, "haemorrhage": {"Dice": 0.25, "AUC": 1.0}},
+    "Data": {"photographs": 3, "split": (1, 2)},
+}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def saved(small_model: TPDRSeg, tmp_path: Path) -> Path:
+    return small_model.save_pretrained(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_save_load_save_gives_the_same_bytes(
+    dtype: str,
+    make_model: Callable[..., TPDRSeg],
+    stir: Callable[[nn.Module], nn.Module],
+    tmp_path: Path,
+) -> None:
+    model = make_model(
+        storage_dtype=dtype,
+        thresholds={"soft exudate": 0.3, "haemorrhage": 0.7},
+        training=FACTS,
+        parent="org/name@abc",
+    )
+    stir(model)
+    assert model.save_pretrained(tmp_path / "first") == tmp_path / "first"
+    again = TPDRSeg.from_pretrained(tmp_path / "first", device="cpu")
+    again.save_pretrained(tmp_path / "second")
+    first, second = files_of(tmp_path / "first"), files_of(tmp_path / "second")
+    assert set(first) == NAMES
+    for name in NAMES:
+        assert first[name] == second[name], name
+
+    stored = load_file(tmp_path / "first" / "model.safetensors")
+    loaded, kind = again.state_dict(), getattr(torch, dtype)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            assert stored[name].dtype == kind
+            assert torch.equal(loaded[name], value.to(kind).float()), name
+        else:
+            assert torch.equal(loaded[name], value), name
+
+
+def test_a_loaded_model_gives_the_same_logits(
+    small_model: TPDRSeg, stir: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    stir(small_model)
+    again = TPDRSeg.from_pretrained(small_model.save_pretrained(tmp_path), device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 3, 64, 64, generator=generator) * 255
+    priors = torch.rand(1, 2, 4, 4, generator=generator)
+    with torch.inference_mode():
+        expected = small_model(images, priors, torch.tensor([0, 2]))
+        assert torch.equal(again(images, priors, torch.tensor([0, 2])), expected)
+    assert not again.training
+    assert (again.model_id, again.revision) == (str(tmp_path), None)
+    assert again.config == small_model.config
+
+
+def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("STALE")
+    small_model.config = small_model.config.replace(
+        training={"Figures": {"haemorrhage": {"Dice": 0.4321}}}
+    )
+    small_model.save_pretrained(tmp_path)
+    parent = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "STALE" not in parent and "0.4321" in parent and "Parent: none" in parent
+
+    child = TPDRSeg.from_pretrained(tmp_path, device="cpu")
+    child.config = child.config.replace(parent="org/parent@abc", training={})
+    child.save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "0.4321" not in card and "Parent: org/parent@abc" in card
+
+
+def test_what_the_card_says(make_model: Callable[..., TPDRSeg]) -> None:
+    model = make_model(thresholds={"haemorrhage": 0.125}, training=FACTS)
+    card = model_card(model)
+    head, body = card.split("---\n", 2)[1:]
+    assert "license: apache-2.0" in head and "pipeline_tag: image-segmentation" in head
+    assert "Not a medical device" in body
+    for lesion in model.catalog:
+        (row,) = (line for line in body.splitlines() if line.startswith(f"| {lesion.name} | "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        threshold = "0.125" if lesion.name == "haemorrhage" else "0.5"
+        if cells[1] == lesion.abbreviation:
+            assert cells[2:] == [threshold, lesion.texts[0]]
+            break
+    else:
+        raise AssertionError("the card does not list the lesions")
+    assert "On nothing at all." in body
+    assert "| mean | " in body and "0.1235" in body
+    assert "- photographs: 3" in body
+    trained = sum(p.numel() for _, p in model.trained_parameters())
+    assert f"{trained:,} learn in training" in body
+
+
+def _drop(weights: dict[str, Tensor]) -> None:
+    del weights["prompt_generator.dense.bias"]
+
+
+def _add(weights: dict[str, Tensor]) -> None:
+    weights["stranger.weight"] = torch.zeros(2)
+
+
+def _reshape(weights: dict[str, Tensor]) -> None:
+    weights["prompt_generator.dense.bias"] = torch.zeros(7)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_drop, "missing prompt_generator.dense.bias"),
+        (_add, "unexpected stranger.weight"),
+        (_reshape, "prompt_generator.dense.bias is (7,), not (256,)"),
+    ],
+)
+def test_other_tensors_are_refused_by_name(
+    damage: Callable[[dict[str, Tensor]], None], message: str, saved: Path, small_model: TPDRSeg
+) -> None:
+    weights = {name: torch.zeros_like(v) for name, v in small_model.state_dict().items()}
+    damage(weights)
+    save_file(weights, saved / "model.safetensors")
+    with pytest.raises(CheckpointError, match=re.escape(message)) as caught:
+        TPDRSeg.from_pretrained(saved)
+    assert str(saved / "model.safetensors") in str(caught.value)
+
+    before = {name: value.clone() for name, value in small_model.state_dict().items()}
+    with pytest.raises(CheckpointError, match="1 tensors"):
+        checkpoint.load_weights(small_model, saved / "model.safetensors")
+    for name, value in small_model.state_dict().items():
+        assert torch.equal(value, before[name]), "loaded in part"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "cut in its header", "empty", "text"])
+def test_damaged_weights_are_refused(kind: str, saved: Path, small_model: TPDRSeg) -> None:
+    path = saved / "model.safetensors"
+    content = path.read_bytes()
+    damaged = {
+        "truncated": content[: len(content) // 2],
+        "cut in its header": content[:100],
+        "empty": b"",
+        "text": b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 5\n",
+    }[kind]
+    path.write_bytes(damaged)
+    before = {name: value.clone() for name, value in small_model.state_dict().items()}
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        checkpoint.load_weights(small_model, path)
+    assert str(path) in str(caught.value)
+    assert all(torch.equal(v, before[k]) for k, v in small_model.state_dict().items())
+    with pytest.raises(CheckpointError, match="damaged"):
+        TPDRSeg.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(name: str, saved: Path) -> None:
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=f"has no {name}") as caught:
+        TPDRSeg.from_pretrained(str(saved))
+    assert str(saved) in str(caught.value)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    for missing in (tmp_path / "nothing", str(tmp_path / "nothing")):
+        with pytest.raises(CheckpointError, match="nothing"):
+            TPDRSeg.from_pretrained(missing)
+
+
+def _version(data: dict[str, Any]) -> None:
+    data["version"] = 99
+
+
+def _unknown(data: dict[str, Any]) -> None:
+    data["colour"] = "red"
+
+
+def _lacking(data: dict[str, Any]) -> None:
+    del data["clip"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(_version, "version 99"), (_unknown, "colour"), (_lacking, "clip")],
+)
+def test_another_config_is_refused(
+    damage: Callable[[dict[str, Any]], None], message: str, saved: Path
+) -> None:
+    path = saved / "config.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    damage(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        TPDRSeg.from_pretrained(saved)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[1, 2]"])
+def test_a_config_that_is_no_config_is_refused(content: bytes, saved: Path) -> None:
+    (saved / "config.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        TPDRSeg.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_file_appears_whole_or_not_at_all(
+    name: str, saved: Path, small_model: TPDRSeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_of(saved)
+    replace = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    small_model.config = small_model.config.replace(thresholds={"haemorrhage": 0.125})
+    with torch.no_grad():
+        small_model.prompt_generator.class_bias += 1
+    with pytest.raises(OutputError, match=f"{name}.*disk is full"):
+        small_model.save_pretrained(saved)
+    after = files_of(saved)
+    assert set(after) == NAMES
+    assert after[name] == before[name]
+
+
+def test_a_folder_that_cannot_be_made(small_model: TPDRSeg, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        small_model.save_pretrained(tmp_path / "file" / "folder")
+
+
+def test_devices(saved: Path) -> None:
+    assert TPDRSeg.from_pretrained(saved, device="cpu").device == torch.device("cpu")
+    assert checkpoint.pick_device("auto").type in ("cuda", "mps", "cpu")
+    assert checkpoint.pick_device(torch.device("cpu")) == torch.device("cpu")
+    for name in ("gpu0", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"'{name}'"):
+            checkpoint.pick_device(name)
+
+
+@pytest.mark.skipif(
+    not (Path(tp_drseg.__file__).parent / "weights" / "model.safetensors").is_file(),
+    reason="this source tree has no embedded checkpoint",
+)
+def test_the_embedded_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("it went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    model = TPDRSeg.from_pretrained(device="cpu")
+    assert (model.model_id, model.revision) == ("tp-drseg-tiny", None)
