@@ -137,7 +137,8 @@ def _retina() -> NDArray[np.uint8]:
 @pytest.fixture
 def retina(_retina: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`examples/retina.jpg`, a photograph of a healthy eye, `(H, W, 3)` uint8."""
-    return _retina.copy()
+    copy: NDArray[np.uint8] = _retina.copy()
+    return copy
 
 
 @pytest.fixture

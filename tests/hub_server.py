@@ -59,9 +59,9 @@ class Request:
 class RefusalError(Exception):
     """An answer of the Hub that is an error."""
 
-    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+    def __init__(self, status: int, code: str = "", message: str = "", **details: str) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.details = status, code, message, details
 
 
 class HubServer:
@@ -138,7 +138,7 @@ class HubServer:
         asked = request.json
         repo_id = f"{asked['organization']}/{asked['name']}"
         if repo_id in self.repositories:
-            raise RefusalError(409, message="You already created this model repo")
+            raise RefusalError(409, message="You already created it", url=f"{self.url}/{repo_id}")
         # older clients send a bool, newer ones a word
         private = asked.get("visibility") == "private" or asked.get("private") is True
         self.repositories[repo_id] = Repository(private)
@@ -278,7 +278,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             status, headers, body = self.server_hub.answer(request)
         except RefusalError as refusal:
-            status, body = refusal.status, json.dumps({"error": refusal.message}).encode()
+            status, body = (
+                refusal.status,
+                json.dumps({"error": refusal.message, **refusal.details}).encode(),
+            )
             headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
         self.send_response(status)
         for name, value in headers.items():

@@ -91,6 +91,8 @@ def client(_hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "HF_HOME": str(tmp_path_factory.mktemp("hf")),
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_ETAG_TIMEOUT": "60",  # a busy machine is no failure
+        "HF_HUB_DOWNLOAD_TIMEOUT": "60",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",

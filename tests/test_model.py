@@ -196,7 +196,7 @@ def test_a_description_takes_the_place_of_the_texts(
     assert not np.array_equal(one.prior, own.prior)
     np.testing.assert_array_equal(one.prior, model.explain(photo, "dark red spots"))
     assert not np.array_equal(one.probability, own.probability)
-    two = segment_one(model, photo, ["EX"][0], description=["dark red spots", "pale patches"])
+    two = segment_one(model, photo, "EX", description=["dark red spots", "pale patches"])
     assert two.texts == ("dark red spots", "pale patches")
     np.testing.assert_array_equal(
         two.prior, model.explain(photo, ["dark red spots", "pale patches"])
@@ -208,7 +208,7 @@ def test_a_description_takes_the_place_of_the_texts(
 def test_explain(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
     prior = model.explain(photo, "anything at all")
     assert prior.shape == (120, 160) and prior.dtype == np.float32
-    assert prior.min() == 0 and 0.9 < prior.max() <= 1
+    assert prior.min() == 0 and 0.7 < prior.max() <= 1
     for empty in ("", "  ", [], ["a text", ""]):
         with pytest.raises(PromptError, match="description"):
             model.explain(photo, empty)
@@ -281,43 +281,37 @@ def test_missing_image(model: TPDRSeg) -> None:
         model.segment("no-such-file.jpg", "EX")
 
 
-@pytest.mark.parametrize(
-    ("lesion", "options", "message"),
-    [
-        ([], {}, "list of lesions is empty"),
-        (["EX", "HE"], {"description": "a text"}, "one lesion"),
-        (None, {"description": "a text"}, "one lesion"),
-        (None, {"points": [(80, 60, 1)]}, "one lesion"),
-        (["EX", "HE"], {"boxes": [(60, 40, 100, 80)]}, "one lesion"),
-        ("EX", {"threshold": -0.1}, r"\[0, 1\], got -0.1"),
-        ("EX", {"threshold": 1.1}, r"\[0, 1\], got 1.1"),
-        ("EX", {"threshold": float("nan")}, "got nan"),
-        ("EX", {"description": ""}, "description"),
-        ("EX", {"description": " \n"}, "description"),
-        ("EX", {"description": []}, "description"),
-        ("EX", {"description": ["a text", ""]}, "description"),
-        ("EX", {"points": [(161, 60, 1)]}, r"\(161, 60\).*160 x 120"),
-        ("EX", {"points": [(80, -1, 1)]}, r"\(80, -1\).*160 x 120"),
-        ("EX", {"points": [(80, 60, 2)]}, "label must be 1"),
-        ("EX", {"points": [(80, 60, 0.5)]}, "label must be 1"),
-        ("EX", {"points": [(float("nan"), 60, 1)]}, "points must be finite"),
-        ("EX", {"points": [(80, 60)]}, "points must be a list of"),
-        ("EX", {"points": (80, 60, 1)}, "points must be a list of"),
-        ("EX", {"points": [("a", "b", 1)]}, "points must be a list of"),
-        ("EX", {"boxes": [(100, 40, 60, 80)]}, "left < right"),
-        ("EX", {"boxes": [(60, 80, 100, 40)]}, "top < bottom"),
-        ("EX", {"boxes": [(60, 40, 60, 80)]}, "left < right"),
-        ("EX", {"boxes": [(60, 40, 100, float("inf"))]}, "boxes must be finite"),
-        ("EX", {"boxes": [(60, 40, 100, 121)]}, r"\(100, 121\).*160 x 120"),
-        ("EX", {"boxes": [(60, 40, 100)]}, "boxes must be a list of"),
-    ],
-)
-def test_prompts_that_cannot_be_used(
-    lesion: Any,
-    options: dict[str, Any],
-    message: str,
-    small_model: TPDRSeg,
-    photo: NDArray[np.uint8],
-) -> None:
-    with pytest.raises(PromptError, match=message):
-        small_model.segment(photo, lesion, **options)
+UNUSABLE: list[tuple[Any, dict[str, Any], str]] = [
+    ([], {}, "list of lesions is empty"),
+    (["EX", "HE"], {"description": "a text"}, "one lesion"),
+    (None, {"description": "a text"}, "one lesion"),
+    (None, {"points": [(80, 60, 1)]}, "one lesion"),
+    (["EX", "HE"], {"boxes": [(60, 40, 100, 80)]}, "one lesion"),
+    ("EX", {"threshold": -0.1}, r"\[0, 1\], got -0.1"),
+    ("EX", {"threshold": 1.1}, r"\[0, 1\], got 1.1"),
+    ("EX", {"threshold": float("nan")}, "got nan"),
+    ("EX", {"description": ""}, "description"),
+    ("EX", {"description": " \n"}, "description"),
+    ("EX", {"description": []}, "description"),
+    ("EX", {"description": ["a text", ""]}, "description"),
+    ("EX", {"points": [(161, 60, 1)]}, r"\(161, 60\).*160 x 120"),
+    ("EX", {"points": [(80, -1, 1)]}, r"\(80, -1\).*160 x 120"),
+    ("EX", {"points": [(80, 60, 2)]}, "label must be 1"),
+    ("EX", {"points": [(80, 60, 0.5)]}, "label must be 1"),
+    ("EX", {"points": [(float("nan"), 60, 1)]}, "points must be finite"),
+    ("EX", {"points": [(80, 60)]}, "points must be a list of"),
+    ("EX", {"points": (80, 60, 1)}, "points must be a list of"),
+    ("EX", {"points": [("a", "b", 1)]}, "points must be a list of"),
+    ("EX", {"boxes": [(100, 40, 60, 80)]}, "left < right"),
+    ("EX", {"boxes": [(60, 80, 100, 40)]}, "top < bottom"),
+    ("EX", {"boxes": [(60, 40, 60, 80)]}, "left < right"),
+    ("EX", {"boxes": [(60, 40, 100, float("inf"))]}, "boxes must be finite"),
+    ("EX", {"boxes": [(60, 40, 100, 121)]}, r"\(100, 121\).*160 x 120"),
+    ("EX", {"boxes": [(60, 40, 100)]}, "boxes must be a list of"),
+]
+
+
+def test_prompts_that_cannot_be_used(small_model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    for lesion, options, message in UNUSABLE:
+        with pytest.raises(PromptError, match=message):
+            small_model.segment(photo, lesion, **options)

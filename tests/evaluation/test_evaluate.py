@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn import metrics
@@ -20,7 +19,7 @@ from tp_drseg.inference.view import FundusView
 from tp_drseg.model import TPDRSeg
 
 COUNTS = {"haemorrhage": 3, "hard exudate": 12, "soft exudate": 2}
-SIDE = 200
+SIDE = 160
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def samples(retina: NDArray[np.uint8], tmp_path: Path) -> list[Sample]:
 
 @pytest.fixture
 def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Module]) -> TPDRSeg:
-    model = make_model(working_diameter=96, thresholds={"hard exudate": 0.4375})
+    model = make_model(thresholds={"hard exudate": 0.4375})
     stir(model)
     original = model.decode
 
@@ -81,6 +80,11 @@ def test_figures_agree_with_scikit_learn(model: TPDRSeg, samples: list[Sample]) 
     scores = evaluate(model, samples)
     assert list(scores) == ["own"]
     assert [score.lesion for score in scores["own"]] == list(model.catalog.names)
+    absent = scores["own"][0]
+    assert absent.lesion == "microaneurysm"
+    assert (absent.photographs, absent.with_lesion, absent.prevalence) == (1, 0, 0)
+    assert math.isnan(absent.average_precision) and math.isnan(absent.dice_per_image)
+    assert absent.precision == 0 and math.isnan(absent.recall)
     for score in scores["own"][1:]:
         probability, truth, ends = pooled(model, samples, score.lesion)
         threshold = 0.4375 if score.lesion == "hard exudate" else 0.5
@@ -108,19 +112,12 @@ def test_figures_agree_with_scikit_learn(model: TPDRSeg, samples: list[Sample]) 
         assert score.best_dice == pytest.approx(best, abs=2e-4)
 
 
-def test_what_is_absent_or_not_annotated(model: TPDRSeg, samples: list[Sample]) -> None:
-    score = evaluate(model, samples)["own"][0]
-    assert score.lesion == "microaneurysm"
-    assert (score.photographs, score.with_lesion, score.prevalence) == (1, 0, 0)
-    assert math.isnan(score.average_precision) and math.isnan(score.dice_per_image)
-    assert score.precision == 0 and math.isnan(score.recall)
-
-
 def test_a_photograph_without_annotation_does_not_count(
     model: TPDRSeg, samples: list[Sample]
 ) -> None:
     extra = Sample("extra", samples[0].image, {"something else": None})
-    one, other = evaluate(model, samples)["own"], evaluate(model, [*samples, extra])["own"]
+    one = evaluate(model, samples[:1])["own"]
+    other = evaluate(model, [samples[0], extra])["own"]
     assert [str(score) for score in one] == [str(score) for score in other]
 
 
@@ -149,7 +146,7 @@ def test_held_out_descriptions_are_really_used(
 
 
 def test_table(model: TPDRSeg, samples: list[Sample]) -> None:
-    scores = evaluate(model, samples)["own"][1:3]
+    scores = evaluate(model, samples[:1])["own"][1:3]
     table = as_table(scores)
     assert list(table) == ["haemorrhage", "hard exudate", "mean"]
     assert table["hard exudate"]["threshold"] == "0.438"
@@ -157,9 +154,3 @@ def test_table(model: TPDRSeg, samples: list[Sample]) -> None:
     mean = np.mean([score.roc_auc for score in scores])
     assert table["mean"]["AUC-ROC"] == f"{mean:.3f}" and table["mean"]["threshold"] == ""
     assert table["haemorrhage"]["share of pixels"] == f"{scores[0].prevalence:.3%}"
-
-
-def test_no_gradient_is_kept(model: TPDRSeg, samples: list[Sample]) -> None:
-    evaluate(model, samples[:1])
-    assert torch.is_grad_enabled()
-    assert all(p.grad is None for p in model.parameters())

@@ -66,9 +66,8 @@ def test_points_in_a_tile() -> None:
     clicks = in_frame([[70.0, 40.0], [10.0, 10.0], [63.5, 31.5], [127.4, 95.4]])
     result = clicks.in_tile((64, 32), 64)
     assert result is not None
-    np.testing.assert_allclose(
-        result.coordinates, [[[6, 8], [-0.5, -0.5], [63.4, 63.4]]], atol=1e-5
-    )
+    expected = [[6.0, 8.0], [-0.5, -0.5], [63.4, 63.4]]
+    np.testing.assert_allclose(result.coordinates[0], expected, atol=1e-5)
     assert result.labels.tolist() == [[ON] * 3]
     assert result.labels.dtype == torch.int64
 
@@ -85,7 +84,7 @@ def test_boxes_are_cut_at_the_border_of_a_tile() -> None:
     clicks = in_frame([], [[50.0, 40.0, 90.0, 200.0]])
     result = clicks.in_tile((64, 32), 64)
     assert result is not None
-    np.testing.assert_allclose(result.coordinates, [[[-0.5, 8], [26, 63.5]]])
+    np.testing.assert_allclose(result.coordinates[0], [[-0.5, 8.0], [26.0, 63.5]])
     assert result.labels.tolist() == [[TOP_LEFT, BOTTOM_RIGHT]]
 
 

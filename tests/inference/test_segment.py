@@ -31,7 +31,7 @@ def mask() -> NDArray[np.bool_]:
     for y in range(40, 180, 30):
         for x in range(70, 200, 30):
             mask |= np.hypot(Y - y, X - x) < 5 + (x + y) % 5
-    return mask & (np.hypot(Y - 100, X - 130) < 85)
+    return np.asarray(mask & (np.hypot(Y - 100, X - 130) < 85))
 
 
 @pytest.fixture

@@ -84,7 +84,12 @@ def test_lesions_keep_their_order_and_the_image_is_seen_once() -> None:
         return classes.float().view(1, 1, 1, 1).expand(1, 1, TILE // 4, TILE // 4)
 
     view = make_view(noise(1, 3, 64, 112), decode)
-    view.model.shared = lambda tile: seen.append(tile) or tile  # type: ignore[assignment,func-returns-value]
+
+    def shared(tile: Tensor) -> Any:
+        seen.append(tile)
+        return tile
+
+    view.model.shared = shared  # type: ignore[assignment]
     found = tiled_probability(view, noise(1, 3, 64, 112), [3, 0, 2])
     expected = torch.tensor([3.0, 0.0, 2.0]).sigmoid()
     torch.testing.assert_close(found, expected.view(3, 1, 1).expand(3, 64, 112))
@@ -96,7 +101,7 @@ def test_logits_are_blended_before_the_sigmoid() -> None:
 
     def decode(tile: Tensor, priors: Tensor, classes: Tensor, clicks: Clicks | None) -> Tensor:
         sign = 1.0 if tile[0, 0, 0, 0] == 0 else -1.0
-        return torch.full((1, 1, TILE // 4, TILE // 4), 20 * sign)
+        return torch.full((1, 1, TILE, TILE), 20 * sign)
 
     columns = torch.arange(96.0).expand(1, 3, 64, 96)
     found = tiled_probability(make_view(columns, decode, 0.5), noise(1, 1, 64, 96), [0])[0]

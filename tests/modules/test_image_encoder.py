@@ -74,7 +74,8 @@ def test_fresh_encoder_equals_metas(
 @torch.no_grad()
 def test_injectors_change_it(images: Tensor, prior: Tensor) -> None:
     encoder = build("vit")
-    nn.init.normal_(encoder.injectors["2"].value.weight)
+    injectors: Any = encoder.injectors
+    nn.init.normal_(injectors["2"].value.weight)
     difference = encoder(images, prior) - metas(encoder)(images)
     assert difference.abs().amax() > 1e-2
 

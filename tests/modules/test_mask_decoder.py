@@ -12,7 +12,8 @@ from tp_drseg.modules.mask_decoder import DetailHead, MaskDecoder
 @pytest.fixture
 def decoder() -> MaskDecoder:
     torch.manual_seed(0)
-    return MaskDecoder().eval()
+    decoder: MaskDecoder = MaskDecoder().eval()
+    return decoder
 
 
 @torch.no_grad()

@@ -72,7 +72,7 @@ class MobileSAMEncoder:
         down, along = (row[:, None] - row).abs(), (column[:, None] - column).abs()
         out = []
         for head in range(heads):
-            query, key, value = qkv[:, :, head].split(dim, dim=-1)
+            query, key, value = qkv[:, :, head].reshape(batch, -1, 3, dim).unbind(2)
             bias = self.w[f"{name}.attention_biases"][head][down * window + along]
             scores = query @ key.transpose(1, 2) / dim**0.5 + bias
             out.append(scores.softmax(-1) @ value)

@@ -51,7 +51,7 @@ def test_windows(image: Tensor) -> None:
     wide = crop((0.5, 0.5), 2.0).apply(image, 64)
     close(wide[:, 16:48, 16:48], image)
     wide[:, 16:48, 16:48] = 0
-    assert not wide.any()
+    close(wide, torch.zeros(3, 64, 64))
 
 
 def test_a_window_beside_the_photograph_is_black(image: Tensor) -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.training.losses import segmentation_loss, soft_iou_loss
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 @pytest.fixture
@@ -60,10 +61,10 @@ def test_without_lesion_only_the_cross_entropy_drives(extreme: float) -> None:
     target = torch.zeros(1, 1, 4, 4)
     loss = soft_iou_loss(logits, target).sum()
     assert loss.item() == 0
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None and not logits.grad.any()
     logits.grad = None
-    segmentation_loss(logits, target).backward()
+    segmentation_loss(logits, target).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     # the gradient of the mean cross-entropy alone: sigmoid / number of pixels
     torch.testing.assert_close(logits.grad, logits.detach().sigmoid() / 16)
@@ -74,5 +75,5 @@ def test_a_lesion_that_is_wholly_missed_is_finite() -> None:
     target = torch.zeros(1, 1, 4, 4)
     target[0, 0, 0, 0] = 1
     loss = segmentation_loss(logits, target)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite() and logits.grad is not None and logits.grad.isfinite().all()

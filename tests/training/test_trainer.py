@@ -83,7 +83,7 @@ def test_a_resumed_run_is_bit_identical(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = TrainingConfig(steps=5, save_every=2, learning_rate=1e-2, clicks=0.5)
+    config = TrainingConfig(steps=4, save_every=2, learning_rate=1e-2, clicks=0.5)
     straight = Trainer(make_model(), photographs, config, tmp_path / "straight").run()
 
     original, left = Trainer._train_step, [3]
@@ -104,14 +104,14 @@ def test_a_resumed_run_is_bit_identical(
     expected = weights(straight)
     for name, value in weights(halves).items():
         assert torch.equal(value, expected[name]), name
-    assert losses(tmp_path / "halves")[-3:] == losses(tmp_path / "straight")[-3:]
+    assert losses(tmp_path / "halves")[-2:] == losses(tmp_path / "straight")[-2:]
 
     # a run that is complete gives its result again and does not train
     done = Trainer(make_model(), photographs, config, tmp_path / "straight")
-    assert done.step == 5
+    assert done.step == 4
     for name, value in weights(done.run()).items():
         assert torch.equal(value, expected[name]), name
-    assert len(losses(tmp_path / "straight")) == 5
+    assert len(losses(tmp_path / "straight")) == 4
 
 
 def test_the_seed_decides(
@@ -122,8 +122,8 @@ def test_the_seed_decides(
         config = TrainingConfig(seed=seed)
         trainer = Trainer(make_model(), photographs, config, tmp_path / str(number))
         samples.append(trainer.sample())
-    for i in range(3):
-        assert torch.equal(samples[0][i], samples[1][i])
+    for one, same in zip(samples[0][:3], samples[1][:3], strict=True):
+        assert torch.equal(one, same)
     assert not torch.equal(samples[0][0], samples[2][0])
 
 

@@ -20,7 +20,7 @@ _DEBUG = "tp_drseg.debug"
 class Commands(TyperGroup):
     """A group of commands that says what went wrong in one line, without a traceback.
 
-    Exit codes: 1 some files failed, the output could not be written, or a bug; 2 wrong use: an
+    Exit codes: 1 some files failed, a run could not go on writing, or a bug; 2 wrong use: an
     option, a lesion, an input or a model that cannot be used; 130 interrupted.
     """
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tp_drseg import __version__
 from tp_drseg.data import Sample, hold_out, read_idrid, read_lesion_free
 from tp_drseg.evaluation.evaluate import CONVENTION, LesionScore, as_table, evaluate
 from tp_drseg.lesions import LesionCatalog
@@ -146,5 +146,5 @@ def _training_text(split: Split, config: TrainingConfig) -> str:
         f"{config.steps} steps of {config.batch_size} crop with all lesions, AdamW "
         f"{config.learning_rate:g}, weight decay {config.weight_decay:g}, loss IoU + "
         f"{config.bce_weight:g} BCE, moving average of the weights {config.averaging:g}, "
-        f"seed {config.seed}, float32, tp-drseg {version('tp-drseg')}, torch {torch.__version__}."
+        f"seed {config.seed}, float32, tp-drseg {__version__}, torch {torch.__version__}."
     )
