@@ -67,6 +67,9 @@ def locate(
     Raises:
         CheckpointError: when it is not there; says where it was looked for.
     """
+    on_hub = isinstance(model_id, str) and not Path(model_id).is_dir()
+    if revision is not None and not on_hub:
+        raise CheckpointError("A revision is one of a model on the Hub, and this model is local.")
     if model_id is None:
         folder = Path(str(resources.files("tp_drseg") / "weights"))
         return _in_folder(folder, EMBEDDED)

@@ -278,12 +278,12 @@ class TPDRSegConfig:
             raise ConfigError(f"Unknown configuration field: {error}") from error
 
     def to_json(self) -> str:
-        """The configuration as JSON text, keys sorted, so that equal configs are equal bytes."""
+        """The configuration as JSON text; what `from_json` reads back is written the same again."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["image_encoder"] = dataclasses.asdict(self.image_encoder)
         data["clip"] = {f.name: getattr(self.clip, f.name) for f in dataclasses.fields(self.clip)}
         data["lesions"] = self.lesions.to_dict()
-        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> TPDRSegConfig:

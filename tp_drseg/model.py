@@ -213,8 +213,8 @@ class TPDRSeg(nn.Module):
         """The explicit prior of any text, `(H, W)` float32 in [0, 1], in original pixels.
 
         Several texts are taken as descriptions of one thing. The prior is relative to the image:
-        its highest value is 1 on every photograph, whether or not what the text describes is
-        there.
+        the patch that fits best has the value 1 (before it is scaled up), whether or not what
+        the text describes is there.
 
         Raises:
             ImageError: when the image cannot be read or holds no field of view.
@@ -239,7 +239,7 @@ class TPDRSeg(nn.Module):
             sam: an official SAM checkpoint (`sam_vit_b_01ec64.pth`, `mobile_sam.pt`, ...).
             clip: a folder written by `tp_drseg.training.clip.save_clip`; or `NAME/TAG` in
                 open_clip's terms (`ViT-B-16-quickgelu/openai`); or `NAME:FILE` with a local file
-                (`ViT-B-16-quickgelu:ViT-B-16.pt`); or a Hub id (`hf-hub:org/name`).
+                (`ViT-B-16-quickgelu:open_clip_model.safetensors`); or a Hub id (`hf-hub:org/name`).
             config: the configuration; by default that of the size that `sam` has.
             changes: fields of the configuration to change.
 

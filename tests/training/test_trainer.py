@@ -192,7 +192,6 @@ def test_the_state_of_another_run_is_refused(
         Trainer(other, photographs, config, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="a state file of other shapes gives torch's own error")
 def test_the_state_of_a_model_of_other_shapes_is_refused(
     make_model: MakeModel, photographs: list[Photograph], tmp_path: Path
 ) -> None:
@@ -202,7 +201,6 @@ def test_the_state_of_a_model_of_other_shapes_is_refused(
         Trainer(make_model(sparse_tokens=5), photographs, config, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="a damaged state file gives safetensors' own error")
 @pytest.mark.parametrize("content", [b"", b"not a state file at all"])
 def test_a_damaged_state_file_is_refused(
     small_model: TPDRSeg, photographs: list[Photograph], tmp_path: Path, content: bytes

@@ -31,7 +31,7 @@ def train(
     points_from: Annotated[
         int,
         typer.Option(min=0, help="Training photographs on which operating points are chosen."),
-    ] = 10,
+    ] = 6,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:

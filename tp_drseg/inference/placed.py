@@ -39,7 +39,8 @@ class PlacedClicks:
         """Takes a user's points and boxes from original pixels to the working frame.
 
         Raises:
-            PromptError: when one is malformed or lies outside of the photograph.
+            PromptError: when one is malformed, or lies outside of the photograph or of the box
+                round its field of view, which is all that the model sees.
         """
         point_rows = _rows(points, 3, "points", "(x, y, label)")
         box_rows = _rows(boxes, 4, "boxes", "(left, top, right, bottom)")
@@ -56,6 +57,14 @@ class PlacedClicks:
                 raise PromptError(
                     f"({place[0]:g}, {place[1]:g}) is outside of the photograph, which is "
                     f"{width} x {height} pixels. Points and boxes are in original pixels."
+                )
+        left, top, right, bottom = frame.box
+        spans = np.concatenate([np.tile(point_rows[:, :2], 2), box_rows])
+        for a, b, c, d in spans:
+            if c < left or a > right or d < top or b > bottom:
+                raise PromptError(
+                    f"The point or box at ({a:g}, {b:g}) is outside of the field of view, which "
+                    f"spans x {left} to {right} and y {top} to {bottom}."
                 )
         return cls(
             points=_working(frame, point_rows[:, :2]),

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tp_drseg.backbones import load_trunk, read_sam
 from tp_drseg.config import SMALL_CLIP
+from tp_drseg.files import atomic_write, write_json
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, build_clip, tokenize
 from tp_drseg.modules.fundus_tower import FundusTower
@@ -111,11 +112,9 @@ def train_clip(
 
 def save_clip(clip: Any, folder: Path) -> None:
     """Writes `clip_config.json` and `clip.safetensors`, which `from_backbones` reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "clip_config.json").write_text(json.dumps(SMALL_CLIP, indent=2), encoding="utf-8")
-    save_file(
-        {k: v.contiguous() for k, v in clip.state_dict().items()}, folder / "clip.safetensors"
-    )
+    write_json(folder / "clip_config.json", SMALL_CLIP)
+    with atomic_write(folder / "clip.safetensors") as file:
+        file.write(to_bytes({k: v.contiguous() for k, v in clip.state_dict().items()}))
 
 
 def patch_labels(covered: Tensor) -> tuple[Tensor, Tensor]:

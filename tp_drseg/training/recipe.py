@@ -109,11 +109,15 @@ def train(
 def set_operating_points(model: TPDRSeg, samples: Sequence[Sample]) -> list[LesionScore]:
     """Stores for each lesion the threshold of the highest pooled Dice on `samples`.
 
+    A lesion that none of them has keeps the threshold it had.
+
     Give photographs that the reported figures are not measured on.
     """
     scores = evaluate(model, samples)["own"]
-    thresholds = {score.lesion: round(float(score.best_threshold), 4) for score in scores}
-    model.config = model.config.replace(thresholds=thresholds)
+    thresholds = {
+        score.lesion: round(score.best_threshold, 4) for score in scores if score.with_lesion
+    }
+    model.config = model.config.replace(thresholds={**model.config.thresholds, **thresholds})
     return scores
 
 

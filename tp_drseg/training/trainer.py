@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -230,23 +230,29 @@ class Trainer:
             file.write(to_bytes({k: v.contiguous() for k, v in tensors.items()}, metadata))
 
     def _load(self) -> None:
-        with safe_open(self.state_file, framework="pt") as file:
-            keys = set(file.keys())
-            wanted = {f"weight/{name}" for name in self.parameters}
-            if {k for k in keys if k.startswith("weight/")} != wanted:
-                raise TrainingError(
-                    f"{self.state_file} belongs to a run with other trained parts. Choose "
-                    f"another output folder, or delete that file to start anew."
-                )
-            self.step = int(file.metadata()["step"])
-            self.generator.set_state(file.get_tensor("generator"))
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(file.get_tensor(f"weight/{name}"))
-                    self.average[name] = file.get_tensor(f"average/{name}")
-                    self.optimizer.state[parameter] = {
-                        "step": torch.tensor(float(self.step)),
-                        "exp_avg": file.get_tensor(f"exp_avg/{name}"),
-                        "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}"),
-                    }
+        try:
+            with safe_open(self.state_file, framework="pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                metadata = file.metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise TrainingError(
+                f"{self.state_file} is damaged ({error}). Delete that file to start anew."
+            ) from error
+        shapes = {key: value.shape for key, value in tensors.items() if key.startswith("weight/")}
+        if shapes != {f"weight/{name}": p.shape for name, p in self.parameters.items()}:
+            raise TrainingError(
+                f"{self.state_file} belongs to a run with other trained parts. Choose "
+                f"another output folder, or delete that file to start anew."
+            )
+        self.step = int(metadata["step"])
+        self.generator.set_state(tensors["generator"])
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"weight/{name}"])
+                self.average[name] = tensors[f"average/{name}"]
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(self.step)),
+                    "exp_avg": tensors[f"exp_avg/{name}"],
+                    "exp_avg_sq": tensors[f"exp_avg_sq/{name}"],
+                }
         logger.info("resumed %s at step %d", self.folder, self.step)
