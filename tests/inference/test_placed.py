@@ -57,9 +57,22 @@ def test_nothing_is_nothing() -> None:
 
 @pytest.mark.parametrize("edge", [(0, 0), (300, 200), (300, 0)])
 def test_the_border_of_the_photograph_is_in_it(edge: tuple[float, float]) -> None:
-    placed([(*edge, 1)])
+    whole = Frame(original_size=(200, 300), box=(0, 0, 300, 200), size=(100, 150))
+    assert PlacedClicks.place(whole, [(*edge, 1)], None) is not None
     with pytest.raises(PromptError, match="300 x 200"):
-        placed([(edge[0] * 1.01 - 0.1, edge[1] * 1.01 - 0.1, 1)])
+        PlacedClicks.place(whole, [(edge[0] * 1.01 - 0.1, edge[1] * 1.01 - 0.1, 1)], None)
+
+
+def test_what_the_model_does_not_see_is_refused() -> None:
+    for points, boxes in (
+        ([(39, 50, 1)], None),
+        ([(50, 195, 0)], None),
+        (None, [(0, 0, 30, 200)]),
+        (None, [(245, 20, 290, 40)]),
+    ):
+        with pytest.raises(PromptError, match="outside of the field of view"):
+            PlacedClicks.place(FRAME, points, boxes)
+    assert PlacedClicks.place(FRAME, None, [(0, 0, 60, 60)]) is not None
 
 
 def test_points_in_a_tile() -> None:
