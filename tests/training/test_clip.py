@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
-from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, build_clip, dense_image_features, tokenize
+from tp_drseg.modules.clip import build_clip, dense_image_features, tokenize
+from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.training import clip as training
 from tp_drseg.training.clip import (
     PATCH_COVERAGE,

@@ -18,10 +18,6 @@ from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import ConfigError
 from tp_drseg.modules.fundus_tower import FundusTower
 
-# OpenAI's CLIP statistics, RGB in [0, 1]
-PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
-PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
-
 
 def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
     """An open_clip CLIP with random weights, built from its config without any download.

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
-from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, dense_image_features, tokenize
+from tp_drseg.modules.clip import dense_image_features, tokenize
+from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 
 
 class ExplicitPriorEncoder(nn.Module):

@@ -8,8 +8,9 @@ from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
-# what CLIP's normalisation has to be turned into: ImageNet's, which MobileSAM was trained with
-_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+
+# what CLIP's normalisation is turned into: ImageNet's, which MobileSAM was trained with
 _SAM_MEAN, _SAM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -48,7 +49,7 @@ class FundusTower(nn.Module):
             nn.GELU(),
             nn.Conv2d(width, output_dim, kernel_size=1),
         )
-        ours, theirs = torch.tensor([_CLIP_STD, _CLIP_MEAN]), torch.tensor([_SAM_STD, _SAM_MEAN])
+        ours, theirs = torch.tensor([PIXEL_STD, PIXEL_MEAN]), torch.tensor([_SAM_STD, _SAM_MEAN])
         self.register_buffer("scale", (ours[0] / theirs[0]).view(3, 1, 1), persistent=False)
         self.register_buffer(
             "shift", ((ours[1] - theirs[1]) / theirs[0]).view(3, 1, 1), persistent=False

@@ -19,7 +19,8 @@ from tp_drseg.backbones import load_trunk, read_sam
 from tp_drseg.config import SMALL_CLIP
 from tp_drseg.files import atomic_write, write_json
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.modules.clip import PIXEL_MEAN, PIXEL_STD, build_clip, tokenize
+from tp_drseg.modules.clip import build_clip, tokenize
+from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.training.augment import Crop, random_light
 from tp_drseg.training.photographs import Photograph
