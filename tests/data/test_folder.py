@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tp_drseg.data.folder import read_folder
+from tp_drseg.data.samples import MaskFile
 from tp_drseg.errors import DataError, LesionError
 from tp_drseg.lesions import LesionCatalog
 
@@ -12,9 +13,10 @@ CATALOG = LesionCatalog.default()
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for folder, names in {
-        "images": ("a.jpg", "b.png", "Thumbs.db"),
+        "images": ("a.JPG", "b.png", "Thumbs.db", ".hidden.png"),
         "masks/Hard_Exudates": ("a.png",),
-        "masks/MA": ("a.tif", "b.tif"),
+        "masks/MA": ("a.tif", "b.tif", "Thumbs.db"),
+        "masks/.cache": ("c.png",),
     }.items():
         (tmp_path / folder).mkdir(parents=True)
         for name in names:
@@ -27,17 +29,23 @@ def test_lesion_folders_are_resolved(root: Path) -> None:
     assert (first.name, second.name) == ("a", "b")
     assert second.image == root / "images" / "b.png"
     assert first.masks == {
-        "hard exudate": root / "masks" / "Hard_Exudates" / "a.png",
-        "microaneurysm": root / "masks" / "MA" / "a.tif",
+        "hard exudate": MaskFile(root / "masks" / "Hard_Exudates" / "a.png"),
+        "microaneurysm": MaskFile(root / "masks" / "MA" / "a.tif"),
     }
     assert second.masks["hard exudate"] is None
     assert "haemorrhage" not in second.masks
 
 
-def test_unknown_lesion(root: Path) -> None:
+def test_unknown_lesions_are_told_with_the_known_ones(root: Path) -> None:
     (root / "masks" / "drusenoid").mkdir()
-    with pytest.raises(LesionError, match=r"drusenoid.*named after no lesion"):
+    (root / "masks" / "scar").mkdir()
+    with pytest.raises(LesionError) as caught:
         read_folder(root, CATALOG)
+    text = str(caught.value)
+    assert str(root / "masks") in text and "drusenoid, scar" in text
+    for lesion in CATALOG:
+        assert f"{lesion.name} ({lesion.abbreviation})" in text
+    assert "tp-drseg finetune --lesions my.yaml" in text
 
 
 def test_two_folders_of_one_lesion(root: Path) -> None:
@@ -54,7 +62,7 @@ def test_orphan_mask(root: Path) -> None:
 
 def test_two_images_of_one_stem(root: Path) -> None:
     (root / "images" / "a.png").touch()
-    with pytest.raises(DataError, match=r"a\.jpg and a\.png"):
+    with pytest.raises(DataError, match=r"a\.JPG and a\.png"):
         read_folder(root, CATALOG)
 
 
@@ -64,7 +72,11 @@ def test_missing_folders(root: Path, tmp_path_factory: pytest.TempPathFactory) -
     empty = tmp_path_factory.mktemp("empty")
     (empty / "images").mkdir()
     (empty / "images" / "a.jpg").touch()
-    with pytest.raises(DataError, match="no folder of masks"):
+    with pytest.raises(DataError, match=r"no folder of masks.*holds: images\..*hard_exudate"):
+        read_folder(empty, CATALOG)
+    (empty / "masks").mkdir()
+    (empty / "masks" / "a.png").touch()
+    with pytest.raises(DataError, match=r"no folder of masks.*holds: a\.png\."):
         read_folder(empty, CATALOG)
 
 

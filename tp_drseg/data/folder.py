@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tp_drseg.data.samples import Sample, files_by_stem, refuse_orphans
+from tp_drseg.data.files import contents, files_by_stem, some, subfolders
+from tp_drseg.data.matching import match_by_stem
+from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError, LesionError
 
 if TYPE_CHECKING:
@@ -31,34 +33,37 @@ def read_folder(root: Path, catalog: LesionCatalog) -> list[Sample]:
         LesionError: A folder in ``masks`` is named after no lesion of the catalog.
     """
     images = files_by_stem(Path(root) / "images")
-    masks: dict[str, dict[str, Path | None]] = {name: {} for name in images}
-    for lesion, folder in _lesion_folders(Path(root) / "masks", catalog).items():
-        found = files_by_stem(folder)
-        refuse_orphans(folder, found, images)
-        for name in images:
-            masks[name][lesion] = found.get(name)
-    return [Sample(name, images[name], masks[name]) for name in sorted(images)]
+    folders = _lesion_folders(Path(root) / "masks", catalog)
+    return match_by_stem(images, {lesion: (folder, "") for lesion, folder in folders.items()})
 
 
 def _lesion_folders(masks: Path, catalog: LesionCatalog) -> dict[str, Path]:
     """Lesion catalog name to the folder of its masks."""
     folders: dict[str, Path] = {}
-    for folder in sorted(masks.iterdir()) if masks.is_dir() else ():
-        if not folder.is_dir() or folder.name.startswith("."):
+    unknown: list[str] = []
+    for folder in subfolders(masks) if masks.is_dir() else ():
+        if folder.name not in catalog:
+            unknown.append(folder.name)
             continue
-        try:
-            lesion = catalog.resolve(folder.name).name
-        except LesionError as error:
-            raise LesionError(f"The folder {folder} is named after no lesion: {error}") from error
+        lesion = catalog.resolve(folder.name).name
         if lesion in folders:
             raise DataError(
                 f"Two folders in {masks} stand for {lesion}: {folders[lesion].name} and "
                 f"{folder.name}. Put their masks into one."
             )
         folders[lesion] = folder
+    if unknown:
+        known = ", ".join(f"{lesion.name} ({lesion.abbreviation})" for lesion in catalog)
+        raise LesionError(
+            f"These folders in {masks} are named after no lesion that is known: {some(unknown)}. "
+            f"Known are: {known}. Rename the folders, or describe the lesion in a file and teach "
+            "it to a model: tp-drseg finetune --lesions my.yaml."
+        )
     if not folders:
+        there = masks if masks.is_dir() else masks.parent
         raise DataError(
-            f"There is no folder of masks in {masks}. Make one per lesion, such as "
-            f"'{masks / 'hard_exudate'}', with a mask of the same stem for each image that has it."
+            f"There is no folder of masks in {masks}. {contents(there)} Make one per lesion, such "
+            f"as '{masks / 'hard_exudate'}', with a mask of the same stem for each image that has "
+            "it."
         )
     return folders

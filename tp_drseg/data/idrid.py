@@ -8,26 +8,28 @@ for testing, 4288 x 2848 pixels, with a mask of every lesion that an image has.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from tp_drseg.data.samples import Sample, files_by_stem, refuse_orphans
+from tp_drseg.data.files import files_by_stem, find_home
+from tp_drseg.data.matching import Spellings, known_classes, match_by_stem
+from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
+from tp_drseg.lesions import LesionCatalog
 
 _IMAGES = "1. Original Images"
-_MASKS = "2. All Segmentation Groundtruths"
+_MASKS = "2. All Segmentation Groundtruths"  # the data set's other parts have original images too
 _SPLITS = {"train": "a. Training Set", "test": "b. Testing Set"}
-# Lesion catalog name -> folder of its masks, and the suffix of their stems.
-_LESIONS = {
-    "microaneurysm": ("1. Microaneurysms", "MA"),
-    "haemorrhage": ("2. Haemorrhages", "HE"),
-    "hard exudate": ("3. Hard Exudates", "EX"),
-    "soft exudate": ("4. Soft Exudates", "SE"),
+# Names in a catalog -> folder of the masks, and the ending of their stems.
+_CLASSES: dict[Spellings, tuple[str, str]] = {
+    ("microaneurysm",): ("1. Microaneurysms", "_MA"),
+    ("haemorrhage",): ("2. Haemorrhages", "_HE"),
+    ("hard exudate",): ("3. Hard Exudates", "_EX"),
+    ("soft exudate",): ("4. Soft Exudates", "_SE"),
+    ("optic disc", "optic disk"): ("5. Optic Disc", "_OD"),
 }
-_OPTIC_DISC = {"optic disc": ("5. Optic Disc", "OD")}
 
 
 def read_idrid(
-    root: Path, split: Literal["train", "test"] = "train", *, optic_disc: bool = False
+    root: Path, split: str = "train", catalog: LesionCatalog | None = None
 ) -> list[Sample]:
     """List the photographs and masks of IDRiD's official folder tree.
 
@@ -36,38 +38,27 @@ def read_idrid(
     Args:
         root: The folder that holds ``A. Segmentation``, or that folder itself. Copies that name it
             ``A.%20Segmentation`` or nest it twice are understood.
-        split: The official training set (IDRiD_01 to 54) or testing set (55 to 81).
-        optic_disc: Whether to list the optic disc's masks too, as ``"optic disc"``.
+        split: The official training set ``"train"`` (IDRiD_01 to 54) or testing set ``"test"``
+            (55 to 81).
+        catalog: Whose lesions are listed; the four of the packaged catalog by default. The optic
+            disc, which IDRiD has masks of too, is for a catalog that knows it.
 
     Returns:
         One sample per photograph, sorted by name.
 
     Raises:
-        DataError: A folder is missing or empty, or a mask belongs to no photograph.
+        DataError: The split is unknown, a folder is missing or empty, or a mask belongs to no
+            photograph.
+        LesionError: The catalog knows none of IDRiD's classes.
     """
     if split not in _SPLITS:
         raise DataError(f"IDRiD has no split {split!r}. Use one of: {', '.join(_SPLITS)}.")
-    home = _segmentation_folder(Path(root))
-    images = files_by_stem(home / _IMAGES / _SPLITS[split])
-    masks: dict[str, dict[str, Path | None]] = {name: {} for name in images}
-    for lesion, (folder_name, suffix) in (_LESIONS | (_OPTIC_DISC if optic_disc else {})).items():
-        folder = home / _MASKS / _SPLITS[split] / folder_name
-        found = files_by_stem(folder)
-        refuse_orphans(folder, found, [f"{name}_{suffix}" for name in images])
-        for name in images:
-            masks[name][lesion] = found.get(f"{name}_{suffix}")
-    return [Sample(name, images[name], masks[name]) for name in sorted(images)]
-
-
-def _segmentation_folder(root: Path) -> Path:
-    """The folder that holds the photographs' and the masks' folders."""
-    spellings = ("A. Segmentation", "A.%20Segmentation")
-    once = [root / spelling for spelling in spellings]
-    twice = [outer / inner for outer in once for inner in spellings]
-    for folder in (root, *once, *twice):
-        if (folder / _IMAGES).is_dir():
-            return folder
-    raise DataError(
-        f"No IDRiD segmentation data in {root}: there is no folder '{_IMAGES}' in it, nor in "
-        f"'{spellings[0]}' below it. Give the folder that 'A. Segmentation.zip' was unpacked to."
+    classes = known_classes(_CLASSES, catalog or LesionCatalog.default(), "IDRiD")
+    home = find_home(Path(root), _MASKS, "IDRiD segmentation")
+    return match_by_stem(
+        files_by_stem(home / _IMAGES / _SPLITS[split]),
+        {
+            lesion: (home / _MASKS / _SPLITS[split] / folder, ending)
+            for lesion, (folder, ending) in classes.items()
+        },
     )

@@ -1,0 +1,56 @@
+"""``tp-drseg check``: what a data set holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tp_drseg.cli._errors import SOME_FAILED
+from tp_drseg.cli._options import DebugOption, VerboseOption
+from tp_drseg.errors import DataError, LesionError
+
+
+def check(
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", exists=True, file_okay=False, help="The data set, or a folder above it."
+        ),
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
+            "masks/<lesion>/."
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, valid or test, as the data set has them; by default the training set, "
+            "or all where there are no splits."
+        ),
+    ] = None,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Open every photograph and mask of a data set, and list what is there and what is wrong.
+
+    Ends with 1 when something is wrong that training could not go on with.
+    """
+    from tp_drseg.data import choose_split, read_dataset
+    from tp_drseg.data.check import check as survey
+    from tp_drseg.lesions import LesionCatalog
+
+    split = choose_split(format, split)
+    catalog = LesionCatalog.default()
+    try:
+        found = survey(read_dataset(data, format, split, catalog), catalog.names)
+    except (DataError, LesionError) as error:
+        if debug:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(SOME_FAILED) from None
+    typer.echo(found.text())
