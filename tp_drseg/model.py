@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
@@ -71,6 +72,7 @@ class TPDRSeg(nn.Module):
             config.injector_blocks,
             config.injector_stride,
             config.injector_prior,
+            config.tuning,
         )
         self.prompt_generator = ClassPromptGenerator(
             len(config.lesions),
@@ -87,8 +89,11 @@ class TPDRSeg(nn.Module):
         ).requires_grad_(False)
         self.mask_decoder = MaskDecoder()
         self.mask_decoder.freeze_unused()
+        dims = self.image_encoder.backbone.block_dims
         self.detail_head = (
-            DetailHead(self.image_encoder.backbone.detail_dim) if config.detail else None
+            DetailHead([dims[i] for i in self.image_encoder.backbone.detail_blocks])
+            if config.detail
+            else None
         )
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
@@ -109,7 +114,7 @@ class TPDRSeg(nn.Module):
         return self.mask_decoder.iou_token.weight.dtype  # type: ignore[no-any-return]
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Name and value of what learns: injectors, prompt generator, mask decoder, detail head."""
+        """Name and value of what learns: tuning, prompt generator, mask decoder, detail head."""
         return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
 
     def prompt_texts(self, lesion: Lesion) -> tuple[str, ...]:
@@ -122,10 +127,12 @@ class TPDRSeg(nn.Module):
         Args:
             images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
         """
-        features = self.image_encoder.shared((images - self.pixel_mean) / self.pixel_std)
-        if self.detail_head is None or features.detail is None:
-            return features
-        return SharedFeatures(features.feature, self.detail_head.features(features.detail))
+        normalised = (images - self.pixel_mean) / self.pixel_std
+        features = self.image_encoder.shared(normalised)
+        if self.detail_head is None:
+            return SharedFeatures(features.feature)
+        fine = self.detail_head.features(normalised, features.detail)
+        return SharedFeatures(features.feature, (fine,))
 
     def decode(
         self,
@@ -139,24 +146,27 @@ class TPDRSeg(nn.Module):
         Args:
             features: what `shared` gave for the B images.
             priors: explicit priors `P_e`, `(B, L, h, w)` in [0, 1].
-            classes: `(L,)` int64, the place of each lesion in the catalog.
+            classes: `(L,)` or `(B, L)` int64, the place of each lesion in the catalog.
             clicks: points and boxes for each of the B * L prompts, lesions of one image in a row.
 
         Returns:
-            `(B, L, S / 4, S / 4)`.
+            `(B, L, S / 2, S / 2)` with a detail head, else `(B, L, S / 4, S / 4)`.
         """
         batch, count = priors.shape[:2]
         prior = priors.flatten(0, 1)[:, None]
         embedding = self.image_encoder.inject(
             features.feature.repeat_interleave(count, dim=0), prior
         )
-        sparse, dense = self.prompt_generator(embedding, prior, classes.repeat(batch))
+        sparse, dense = self.prompt_generator(
+            embedding, prior, classes.expand(batch, count).flatten()
+        )
         if clicks is not None:
             sparse = torch.cat([sparse, embed_clicks(self.prompt_encoder, clicks)], dim=1)
         position = self.prompt_encoder.get_dense_pe().to(embedding.dtype)
         logits, mask_token = self.mask_decoder(embedding, position, sparse, dense)
         if self.detail_head is not None:
-            logits = logits + self.detail_head(features.detail, mask_token)
+            fine = self.detail_head(features.detail[0], mask_token)
+            logits = fine + F.interpolate(logits, fine.shape[-2:], mode="bilinear")
         return logits.unflatten(0, (batch, count))[:, :, 0]  # type: ignore[no-any-return]
 
     def forward(

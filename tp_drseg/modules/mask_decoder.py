@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from segment_anything.modeling import MaskDecoder as SAMMaskDecoder
 from segment_anything.modeling import TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
@@ -61,36 +64,62 @@ class MaskDecoder(SAMMaskDecoder):  # type: ignore[misc]
 
 
 class DetailHead(nn.Module):
-    """Adds to the logits what only the encoder's fine features can see.
+    """Mask logits at half of the image's resolution, by what only fine features can see.
 
-    SAM's decoder starts from an embedding of stride 16; a microaneurysm is smaller than that.
-    This head reads the encoder's stride-4 features through two convolutions and lets the mask
-    token choose among them, as SAM's own hypernetwork does. It is not part of TP-DRSeg. Its last
-    layer starts at zero, so that a fresh head changes nothing.
+    SAM's decoder starts from an embedding of stride 16 and ends at stride 4; a microaneurysm is
+    smaller than the one and hardly larger than the other. This head brings the encoder's
+    features of stride 16, 8 and 4 and the image itself together on a grid of stride 2 (a feature
+    pyramid, Lin et al. 2017), once an image, and lets the mask token of each prompt choose among
+    them, as SAM's own hypernetwork does. It is not part of TP-DRSeg. The last layer of the choice
+    starts at zero, so that a fresh head changes nothing.
 
     Args:
-        dim: channels of the fine features.
+        dims: channels of the encoder's features of stride 4, 8 and 16.
+        width: channels of the result; the grids of stride 4 and of 8 and more have twice and
+            four times as many.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dims: Sequence[int], width: int = 32) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(dim, dim, kernel_size=3, padding=1),
-            LayerNorm2d(dim),
+        widths = (2 * width, 4 * width, 4 * width)
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(dim, out, kernel_size=1) for dim, out in zip(dims, widths, strict=True)
+        )
+        self.smooth = nn.ModuleList([_Smooth(2 * width, 2), _Smooth(4 * width, 1)])
+        self.narrow = nn.ModuleList(
+            [nn.Conv2d(4 * width, 2 * width, 1), nn.Conv2d(4 * width, 4 * width, 1)]
+        )
+        self.image = nn.Conv2d(3, width, kernel_size=5, stride=2, padding=2)
+        self.last = nn.Conv2d(2 * width, width, kernel_size=1)
+        self.fine = nn.Sequential(
             nn.GELU(),
-            nn.Conv2d(dim, dim, kernel_size=3, padding=1),
+            nn.Conv2d(width, width, kernel_size=3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, kernel_size=3, padding=1),
             nn.GELU(),
         )
-        self.choose = MLP(EMBEDDING_DIM, EMBEDDING_DIM, dim, 3)
+        self.choose = MLP(EMBEDDING_DIM, EMBEDDING_DIM, width, 3)
         nn.init.zeros_(self.choose.layers[-1].weight)
         nn.init.zeros_(self.choose.layers[-1].bias)
+
+    def features(self, images: Tensor, fine: Sequence[Tensor]) -> Tensor:
+        """What all prompts on an image share, `(B, width, S / 2, S / 2)`.
+
+        Args:
+            images: `(B, 3, S, S)`, normalised.
+            fine: the encoder's features of stride 4, 8 and 16.
+        """
+        x = F.gelu(self.lateral[2](fine[2]))
+        for level in (1, 0):
+            x = self.lateral[level](fine[level]) + _double(self.narrow[level](x))
+            x = self.smooth[level](x)
+        return self.fine(self.image(images) + _double(self.last(x)))  # type: ignore[no-any-return]
 
     def forward(self, fine: Tensor, mask_token: Tensor) -> Tensor:
         """Logits to be added.
 
         Args:
-            fine: what `features` made of the encoder's fine features, `(B / L, dim, H, W)`; L
-                prompts in a row share an image.
+            fine: what `features` gave, `(B / L, width, H, W)`; L prompts in a row share an image.
             mask_token: `(B, 256)`.
 
         Returns:
@@ -98,3 +127,25 @@ class DetailHead(nn.Module):
         """
         weights = self.choose(mask_token).unflatten(0, (len(fine), -1))
         return torch.einsum("blc,bchw->blhw", weights, fine).flatten(0, 1)[:, None]
+
+
+class _Smooth(nn.Module):
+    """Some 3x3 convolutions, each added to what it was given."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                LayerNorm2d(dim), nn.GELU(), nn.Conv2d(dim, dim, kernel_size=3, padding=1)
+            )
+            for _ in range(count)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = x + layer(x)
+        return x
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
