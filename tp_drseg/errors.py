@@ -45,5 +45,9 @@ class OutputError(TPDRSegError, OSError):
     """A result that could not be written."""
 
 
+class MissingExtraError(TPDRSegError, ImportError):
+    """A part of the package was used whose own dependencies are not installed."""
+
+
 class FundusWarning(UserWarning):
     """An input that was used, but that does not look like a colour fundus photograph."""

@@ -240,9 +240,9 @@ class LesionCatalog:
         return (
             f"unknown lesion {name!r}."
             + (f" Did you mean {' or '.join(meant)}?" if meant else "")
-            + f" Known lesions: {known}. To segment another lesion, train a model whose catalog "
-            "has it (`catalog.add(Lesion(...))`, then `TPDRSeg.from_backbones(..., "
-            "lesions=catalog)`); for the prior of any text, use `model.explain(image, text)`."
+            + f" Known lesions: {known}. To segment another lesion, teach it to a model with a "
+            "description and masks (`tp-drseg finetune --lesions my.yaml`); for the prior of any "
+            "text, use `model.explain(image, text)`."
         )
 
 

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from tp_drseg.cli import evaluate, explain, lesions, segment, train
+from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
@@ -25,7 +25,9 @@ for _command in (
     segment.segment,
     explain.explain,
     lesions.lesions,
+    check.check,
     train.train,
+    finetune.finetune,
     evaluate.evaluate,
 ):
     app.command()(_command)

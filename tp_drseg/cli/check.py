@@ -33,6 +33,10 @@ def check(
             "or all where there are no splits."
         ),
     ] = None,
+    lesions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file with lesions of your own, as for finetune."),
+    ] = None,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -46,6 +50,10 @@ def check(
 
     split = choose_split(format, split)
     catalog = LesionCatalog.default()
+    if lesions is not None:
+        from tp_drseg.training.lesion_file import read_lesions
+
+        catalog = LesionCatalog((*catalog, *read_lesions(lesions)))
     try:
         found = survey(read_dataset(data, format, split, catalog), catalog.names)
     except (DataError, LesionError) as error:

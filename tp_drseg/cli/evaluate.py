@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,37 +18,70 @@ from tp_drseg.cli._options import (
     VerboseOption,
 )
 from tp_drseg.cli._table import show_table
+from tp_drseg.errors import OutputError
+from tp_drseg.extras import require
+
+if TYPE_CHECKING:
+    from tp_drseg.evaluation.scores import Evaluation
 
 
 class Part(str, Enum):
-    """Which photographs are scored."""
+    """Which photographs of a split are scored."""
 
     validation = "validation"
     all = "all"
 
 
-class Format(str, Enum):
-    """How the data set is laid out."""
-
-    idrid = "idrid"
-    folder = "folder"
-
-
 def evaluate(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="The annotated photographs.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", exists=True, file_okay=False, help="The data set, or a folder above it."
+        ),
+    ],
     format: Annotated[
-        Format,
-        typer.Option(help="idrid: the official tree; folder: images/ and masks/<lesion>/."),
-    ] = Format.idrid,
+        str,
+        typer.Option(
+            help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
+            "masks/<lesion>/."
+        ),
+    ] = "idrid",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, valid or test, as the data set has them; by default the training set, "
+            "or all where there are no splits."
+        ),
+    ] = None,
     part: Annotated[
-        Part, typer.Option(help="validation: every fifth photograph by name; all: every one.")
-    ] = Part.validation,
+        Part | None,
+        typer.Option(
+            help="validation: every fifth photograph by name; all: every one. By default "
+            "validation of a training set, and of a data set without splits."
+        ),
+    ] = None,
+    lesion_free: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Photographs without any lesion, to count false marks.",
+        ),
+    ] = None,
     held_out: Annotated[
         bool,
         typer.Option("--held-out", help="Also ask with the descriptions that no training saw."),
     ] = False,
+    bootstrap: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Draws for the 95 % intervals; 0 for none.")
+    ] = 1000,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here too.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write a report with curves and pictures here."),
     ] = None,
     model: ModelOption = None,
     revision: RevisionOption = None,
@@ -58,32 +90,92 @@ def evaluate(
     debug: DebugOption = False,
 ) -> None:
     """Score a model against masks, at original size, inside the field of view."""
-    from tp_drseg.data import hold_out, read_folder, read_idrid
-    from tp_drseg.evaluation.evaluate import CONVENTION, Descriptions, as_table
-    from tp_drseg.evaluation.evaluate import evaluate as score
-    from tp_drseg.files import write_json
+    from tp_drseg.data import FORMATS, choose_split, hold_out, read_dataset, read_lesion_free
 
+    chosen = choose_split(format, split)
+    _check_outputs(json_file, report)
     loaded = _model.load_model(model, revision, device)
-    samples = read_idrid(data) if format is Format.idrid else read_folder(data, loaded.catalog)
+    samples = read_dataset(data, format, chosen, loaded.catalog)
+    if part is None:
+        other_split = chosen is not None and chosen != FORMATS[format].splits[0]
+        part = Part.all if other_split else Part.validation
     if part is Part.validation:
         samples = hold_out(samples)[1]
-    kinds: tuple[Descriptions, ...] = ("own", "held_out") if held_out else ("own",)
-    measured = score(loaded, samples, descriptions=kinds)
-    for kind, scores in measured.items():
-        table = as_table(scores)
-        heads = ["lesion", *next(iter(table.values()))]
-        typer.echo(f"\n{len(samples)} photographs, {kind.replace('_', '-')} descriptions")
-        show_table(heads, [[name, *row.values()] for name, row in table.items()])
-    typer.echo(f"\n{CONVENTION}")
+    free = read_lesion_free(lesion_free, loaded.catalog.names) if lesion_free else []
+
+    from tp_drseg.evaluation.cases import Cases
+    from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS
+    from tp_drseg.evaluation.evaluate import evaluate as score
+    from tp_drseg.evaluation.scores import CONVENTIONS
+    from tp_drseg.files import write_json
+
+    cases = Cases() if report else None
+    measured = score(
+        loaded,
+        samples,
+        lesion_free=free,
+        descriptions=("own", "held_out") if held_out else ("own",),
+        bootstrap=bootstrap,
+        froc=FROC_THRESHOLDS if report or json_file else (),
+        watch=cases,
+    )
+    for evaluation in measured.values():
+        _show(evaluation)
+    typer.echo("")
+    for title, text in CONVENTIONS.items():
+        typer.echo(f"{title}: {text}")
+    name = f"{loaded.model_id}@{loaded.revision}" if loaded.revision else loaded.model_id
+    splits = "" if chosen is None else f", split {chosen}"
+    what = f"{len(samples)} photographs of {format}{splits} ({part.value})"
     if json_file is not None:
-        figures = {kind: [_finite(asdict(s)) for s in scores] for kind, scores in measured.items()}
+        first = next(iter(measured.values()))
         write_json(
             json_file,
-            {"model": loaded.model_id, "revision": loaded.revision, "convention": CONVENTION,
-             "photographs": [s.name for s in samples], "scores": figures},
-        )  # fmt: skip
+            {
+                "model": loaded.model_id,
+                "revision": loaded.revision,
+                "data": what,
+                "conventions": dict(CONVENTIONS),
+                "photographs": list(first.photographs),
+                "lesion_free": list(first.lesion_free),
+                "scores": {kind: found.to_dict() for kind, found in measured.items()},
+            },
+        )
+        typer.echo(f"\nWrote {json_file}")
+    if report is not None and cases is not None:
+        from tp_drseg.evaluation.report import write_report
+
+        write_report(report, measured, cases, model=name, data=what)
+        typer.echo(f"\nWrote {report}")
 
 
-def _finite(row: dict[str, object]) -> dict[str, object]:
-    """JSON has no NaN: a figure that does not exist is null."""
-    return {k: None if isinstance(v, float) and v != v else v for k, v in row.items()}
+def _check_outputs(json_file: Path | None, report: Path | None) -> None:
+    """Refuse what can be seen to be not writable before hours go into the figures."""
+    from tp_drseg.inference.folder import check_out
+
+    if report is not None:
+        from tp_drseg.evaluation.report import NEEDED
+
+        if report.suffix.lower() not in (".html", ".htm"):
+            raise OutputError(f"cannot write {report}: the name must end in .html")
+        require("report", *NEEDED)
+    for path in (json_file, report):
+        if path is not None:
+            if path.is_dir():
+                raise OutputError(f"cannot write {path}: it is a folder; give the name of a file")
+            check_out(path.parent)
+
+
+def _show(evaluation: Evaluation) -> None:
+    """Tables of one kind of descriptions, kept to 80 columns: intervals stand below figures."""
+    from tp_drseg.evaluation.tables import operating_points_text, tables
+
+    typer.echo(
+        f"\n{len(evaluation.photographs)} photographs, "
+        f"{evaluation.descriptions.replace('_', '-')} descriptions"
+    )
+    for table in tables(evaluation):
+        typer.echo(f"\n{table.title}")
+        head = ["sens." if name == "sensitivity" else name for name in table.head]
+        show_table(head, [["\n".join(filter(None, cell)) for cell in row] for row in table.rows])
+    typer.echo(f"\n{operating_points_text(evaluation)}")

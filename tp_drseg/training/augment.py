@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
 
 @dataclass(frozen=True)
@@ -53,44 +57,70 @@ class Crop:
 
 
 def random_crop(
-    masks: Tensor, field_of_view: Tensor, extent: float, generator: torch.Generator
+    target: Tensor,
+    extent: float,
+    generator: torch.Generator,
+    scales: tuple[float, float] = (0.67, 1.4),
+    turn: bool = True,
 ) -> Crop:
-    """A crop that half of the time is centred near a lesion that is there, each kind alike.
+    """A scaled, turned and maybe mirrored crop near a random pixel of a target.
+
+    A crop that is as large as the photograph is the whole photograph.
 
     Args:
-        masks: `(L, d, d)` uint8.
-        field_of_view: `(1, d, d)` uint8; the other crops are centred inside of it.
-        extent: mean side of the window as a share of the photograph's side; it varies by a
-            factor of 0.75 to 1.33.
+        target: `(d, d)` uint8, 1 on the lesion, or the field of view, that the crop shall show.
+        extent: side of the window as a share of the photograph's side, before it is scaled.
         generator: the source of all randomness.
+        scales: least and largest factor of the side, evenly by its logarithm.
+        turn: whether to turn by any angle and to mirror half of the crops.
     """
-    present = masks.flatten(1).any(dim=1).nonzero().flatten()
-    target = field_of_view[0]
-    if len(present) and _uniform(generator) < 0.5:
-        target = masks[int(present[_integer(len(present), generator)])]
     side = target.shape[-1]
     inside = target.flatten().nonzero().flatten()
     pixel = int(inside[_integer(len(inside), generator)])
-    extent *= math.exp(_uniform(generator, -0.29, 0.29))
+    extent *= math.exp(_uniform(generator, math.log(scales[0]), math.log(scales[1])))
     shift = 0.35 * extent
     centre = (
         (pixel % side + 0.5) / side + _uniform(generator, -shift, shift),
         (pixel // side + 0.5) / side + _uniform(generator, -shift, shift),
     )
-    angle = _uniform(generator, -math.pi, math.pi)
-    return Crop(centre, extent, angle, mirrored=_uniform(generator) < 0.5)
+    if extent >= 1:
+        centre = (0.5, 0.5)
+    angle, mirrored = _uniform(generator, -math.pi, math.pi), _uniform(generator) < 0.5
+    return Crop(centre, extent, angle, mirrored) if turn else Crop(centre, extent, 0.0, False)
 
 
 def random_light(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Another exposure, contrast, gamma and white balance for `(3, H, W)` RGB in [0, 1]."""
-    gain = math.exp(_uniform(generator, -0.2, 0.2))
-    balance = torch.tensor([math.exp(_uniform(generator, -0.08, 0.08)) for _ in range(3)])
+    """Another camera and another light: colour, gamma, sharpness and JPEG.
+
+    Args:
+        image: `(3, H, W)` RGB in [0, 1]; what is black stays so, as the surround of a photograph.
+        generator: the source of all randomness.
+    """
+    seed = _integer(2**31 - 1, generator)
     gamma = math.exp(_uniform(generator, -0.2, 0.2))
-    image = image.clamp(0, 1) ** gamma * (gain * balance).view(3, 1, 1)
-    mean = image.mean(dim=(1, 2), keepdim=True)
-    contrast = math.exp(_uniform(generator, -0.2, 0.2))
-    # the surround stays black: contrast turns about the mean only where there is light
-    return ((image - mean) * contrast + mean).clamp(0, 1) * (image > 0.02)
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator
+        torch.manual_seed(seed)
+        changed: Tensor = _light()((image.clamp(0, 1) ** gamma * 255).round().to(torch.uint8))
+    if _uniform(generator) < 0.2:
+        changed = _recompress(changed, 50 + _integer(46, generator))
+    return changed.float() / 255 * (image > 0.02).any(dim=0)
+
+
+def _light() -> v2.Transform:
+    return v2.Compose(
+        [
+            v2.RandomApply([v2.ColorJitter(0.25, 0.25, 0.2, 0.02)], p=0.8),
+            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.15),
+        ]
+    )
+
+
+def _recompress(image: Tensor, quality: int) -> Tensor:
+    """What is left of `(3, H, W)` uint8 after JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+    with Image.open(file) as read:
+        return torch.from_numpy(np.array(read)).permute(2, 0, 1)
 
 
 def _uniform(generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:

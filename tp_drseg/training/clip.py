@@ -24,6 +24,7 @@ from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.training.augment import Crop, random_light
 from tp_drseg.training.photographs import Photograph
+from tp_drseg.training.schedule import warm_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -162,14 +163,6 @@ def sample_texts(
             texts.append(" ".join(w for w, k in zip(words, keep, strict=True) if k) or words[0])
             group_of.append(index)
     return texts, torch.tensor(group_of)
-
-
-def warm_cosine(step: int, steps: int, warmup: int = 50) -> float:
-    """Factor of the learning rate: linear warm-up, then a cosine to 2 % of it."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def soft_iou_loss(logits: Tensor, target: Tensor) -> Tensor:
+def soft_iou_loss(logits: Tensor, target: Tensor, scored: Tensor | None = None) -> Tensor:
     """One minus the soft intersection over union of each mask.
 
     `1 - sum(p t) / sum(p + t - p t)` with `p = sigmoid(logits)`. Without any positive in the
@@ -17,11 +17,14 @@ def soft_iou_loss(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: `(..., H, W)`.
         target: the same shape, in [0, 1].
+        scored: the same shape, 0 where neither lesion nor background is known; all 1 by default.
 
     Returns:
         `(...)` in [0, 1].
     """
     probability = logits.sigmoid()
+    if scored is not None:
+        probability, target = probability * scored, target * scored
     intersection = (probability * target).sum(dim=(-2, -1))
     union = (probability + target - probability * target).sum(dim=(-2, -1))
     present = target.sum(dim=(-2, -1)) > 0
@@ -29,14 +32,24 @@ def soft_iou_loss(logits: Tensor, target: Tensor) -> Tensor:
     return torch.where(present, 1 - ratio, torch.zeros_like(ratio))
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, bce_weight: float = 1.0) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    target: Tensor,
+    bce_weight: Tensor | float = 1.0,
+    scored: Tensor | None = None,
+) -> Tensor:
     """`L = mean(L_IoU + bce_weight * L_BCE)` over masks; the paper has `bce_weight` 1.
 
     Args:
         logits: `(B, L, H, W)`.
         target: the same shape, in [0, 1]; a pixel that a lesion covers in part counts in part.
         bce_weight: weight of the cross-entropy, whose mean over a mask is small when the lesion
-            covers one pixel in a thousand.
+            covers one pixel in a thousand; one number, or one a mask, `(B, L)`.
+        scored: see `soft_iou_loss`; a mask without any scored pixel has the loss 0.
     """
-    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(-2, -1))
-    return (soft_iou_loss(logits, target) + bce_weight * bce).mean()
+    pixelwise = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if scored is None:
+        bce = pixelwise.mean(dim=(-2, -1))
+    else:
+        bce = (pixelwise * scored).sum(dim=(-2, -1)) / scored.sum(dim=(-2, -1)).clamp(min=1)
+    return (soft_iou_loss(logits, target, scored) + bce_weight * bce).mean()

@@ -2,113 +2,140 @@
 
 from __future__ import annotations
 
-import csv
 import logging
+import math
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch.utils.data import DataLoader
 
 from tp_drseg.errors import TrainingError
-from tp_drseg.files import atomic_write
-from tp_drseg.lesions import Lesion
+from tp_drseg.extras import require
+from tp_drseg.files import make_folder
 from tp_drseg.model import TPDRSeg
-from tp_drseg.modules.explicit_prior import min_max, similarity
-from tp_drseg.training.augment import random_crop, random_light
-from tp_drseg.training.clicks import simulate_clicks
-from tp_drseg.training.clip import warm_cosine
+from tp_drseg.modules.clicks import Clicks
+from tp_drseg.training.config import Precision, TrainingConfig
+from tp_drseg.training.crops import Batch, Crops, collate
 from tp_drseg.training.losses import segmentation_loss
-from tp_drseg.training.photographs import Photograph
+from tp_drseg.training.parts import open_parts
+from tp_drseg.training.records import Records, plot_loss
+from tp_drseg.training.schedule import warm_constant, warm_cosine
+from tp_drseg.training.state import load_state, save_state
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 logger = logging.getLogger(__name__)
 
+Validate = Callable[[TPDRSeg, Path], dict[str, float]]
+"""Figures of a model by name, `mean` among them; may write plots into the folder."""
 
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a run goes.
+NOT_COMPARED = ("save_every", "validate_every", "workers", "micro_batch")
+"""Fields of `TrainingConfig` that may change when a run is resumed."""
 
-    Attributes:
-        steps: optimiser steps.
-        batch_size: crops a step; every lesion is asked for on every crop.
-        learning_rate: highest rate of a cosine schedule with warm-up.
-        weight_decay: AdamW's.
-        bce_weight: see `segmentation_loss`.
-        negatives: share of the crops that come from photographs without any lesion.
-        clicks: share of the crops for which points and boxes are given beside the text.
-        averaging: decay of the moving average of the weights that the run ends with.
-        save_every: steps between two checkpoints of the run.
-        seed: of crops, light and choice of descriptions.
+
+def launch(config: TrainingConfig, accelerator: str = "auto") -> Fabric:
+    """Joins the processes of a run: those that `torchrun` started, or this one alone.
+
+    Args:
+        config: how the run goes.
+        accelerator: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        TrainingError: when the processes cannot share a step's crops evenly.
+        MissingExtraError: when the extra `train` is not installed.
     """
+    require("train", "lightning_fabric")
+    from lightning_fabric import Fabric
 
-    steps: int = 680
-    batch_size: int = 1
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.01
-    bce_weight: float = 10.0
-    negatives: float = 0.12
-    clicks: float = 0.2
-    averaging: float = 0.99
-    save_every: int = 50
-    seed: int = 0
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.batch_size % (world * config.micro_batch):
+        raise TrainingError(
+            f"training.batch_size ({config.batch_size}) must be a multiple of the number of "
+            f"processes ({world}) times training.micro_batch ({config.micro_batch})."
+        )
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=local,
+        num_nodes=max(1, world // local),
+        precision=_precision(config.precision, accelerator),
+    )
+    fabric.launch()
+    return fabric
 
 
 class Trainer:
-    """One run: its model, optimiser, average of weights and source of randomness.
+    """One run: its model, optimiser and average of weights, on one process or on many.
+
+    Lightning Fabric places the work: on a CPU, a GPU, or as many processes as `torchrun` starts,
+    each of which takes its share of every step's crops.
 
     Args:
-        model: from `TPDRSeg.from_backbones`; only its `trained_parameters` change.
-        photographs: with masks in the order of the model's catalog.
-        config: how the run goes.
+        model: the model; only what `open_parts` opens changes.
+        crops: what to train on.
+        config: how the run goes; the crops' own.
         folder: where the run is checkpointed; a run found there is resumed.
+        validate: looks at the model every `config.validate_every` steps and after the last, with
+            the average of the weights; the model with the highest `mean` is kept in
+            `folder / "best"`.
+        fabric: what `launch` gave; by default it is called here.
 
     Raises:
-        TrainingError: when there is no photograph, or the folder holds a run of another shape.
+        TrainingError: when nothing would learn, or the folder holds a run with other settings.
+        MissingExtraError: when the extra `train` is not installed.
     """
 
     def __init__(
         self,
         model: TPDRSeg,
-        photographs: Sequence[Photograph],
+        crops: Crops,
         config: TrainingConfig,
         folder: Path,
+        validate: Validate | None = None,
+        fabric: Fabric | None = None,
     ) -> None:
-        if not photographs:
-            raise TrainingError("There is no photograph to train on.")
-        self.model, self.config, self.folder = model, config, folder
-        self.parameters = dict(model.trained_parameters())
-        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        self.model, self.crops, self.config = model, crops, config
+        self.folder, self.validate = folder, validate
+        self.steps = config.total_steps(len(crops.photographs))
+        self.fabric = fabric or launch(config)
+        groups = open_parts(model, config.parts)
+        self.parameters = {name: p for own in groups.values() for name, p in own.items()}
+        logger.info(
+            "%d of %d parameters learn",
+            sum(p.numel() for p in self.parameters.values()),
+            sum(p.numel() for p in model.parameters()),
         )
-        self.generator = torch.Generator().manual_seed(config.seed)
+        optimizer = torch.optim.AdamW(
+            [{"params": list(own.values()), "factor": f} for f, own in groups.items()],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.step = 0
-        self.lesions = tuple(model.catalog)
-        self.classes = torch.arange(len(self.lesions))
-        self.photographs = list(photographs)
-        self.empty = [i for i, p in enumerate(photographs) if not p.masks.any()]
-        self.marked = [i for i, p in enumerate(photographs) if p.masks.any()]
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if self.state_file.exists():
-            self._load()
-        # CLIP is frozen: its features are computed once and follow the crops
-        self.features = [self._image_features(p) for p in self.photographs]
-        self.texts = {
-            lesion.name: torch.stack(
-                [model.explicit_prior.text_features(t) for t in model.prompt_texts(lesion)]
+            self.step = load_state(
+                self.state_file, self._settings(), self.parameters, self.average, self._adamw
             )
-            for lesion in self.lesions
-        }
+        self.records = Records(folder, self.step) if self.fabric.is_global_zero else None
 
     @property
     def state_file(self) -> Path:
         """The run's checkpoint."""
         return self.folder / "state.safetensors"
+
+    @property
+    def _adamw(self) -> torch.optim.Optimizer:
+        return self.optimizer.optimizer  # type: ignore[no-any-return]
 
     def run(self) -> TPDRSeg:
         """Trains to the last step and returns the model with the average of its weights.
@@ -118,141 +145,164 @@ class Trainer:
         """
         self.model.train()
         started, first = time.monotonic(), self.step
-        while self.step < self.config.steps:
-            loss, names = self._train_step()
-            if self.step % 10 == 0:
-                rate = (time.monotonic() - started) / (self.step - first)
-                left = rate * (self.config.steps - self.step) / 60
+        for batches in self._steps():
+            loss, names = self._train_step(batches)
+            last = self.step == self.steps
+            if self.records is not None:
+                self.records.loss(self.step, loss, self._rate(self.step - 1), names)
+            if self.step % 10 == 0 or last:
+                pace = (time.monotonic() - started) / (self.step - first)
                 logger.info(
-                    "step %d/%d loss %.4f, %.2f s a step, %.0f min left",
-                    self.step, self.config.steps, loss, rate, left,
+                    "step %d/%d loss %.4f, %.2f s a step, %s left", self.step, self.steps, loss,
+                    pace, timedelta(seconds=round(pace * (self.steps - self.step))),
                 )  # fmt: skip
-            self._log(loss, names)
-            if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+            every = self.config.validate_every
+            if last or (every and self.step % every == 0):
+                self._look()
+            # after the look, so that a run that is killed in between looks again
+            if self.step % self.config.save_every == 0 or last:
                 self._save()
+        if self.records is not None:
+            self.records.close()
+            plot_loss(self.folder)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(self.average[name])
         return self.model.eval()
 
-    def sample(self) -> tuple[Tensor, Tensor, Tensor, str]:
-        """One random crop.
+    def _steps(self) -> Iterator[list[Batch]]:
+        """The micro-batches of this process, step by step, from the next step on."""
+        rank, world, size = self.fabric.global_rank, self.fabric.world_size, self.config.batch_size
+        numbers = [
+            [step * size + i for i in range(rank, size, world)]
+            for step in range(self.step, self.steps)
+        ]
+        micro = self.config.micro_batch
+        loader = DataLoader(
+            self.crops,
+            batch_sampler=[
+                own[i : i + micro] for own in numbers for i in range(0, len(own), micro)
+            ],
+            collate_fn=collate,
+            num_workers=self.config.workers,
+        )
+        waiting: list[Batch] = []
+        for batch in loader:
+            waiting.append(batch)
+            if len(waiting) * micro * world == size:
+                yield waiting
+                waiting = []
 
-        Returns:
-            image `(3, S, S)` RGB in [0, 255], priors `(L, S/16, S/16)`, target `(L, S/4, S/4)`
-            in [0, 1], and the photograph's name.
-        """
-        size = self.model.config.image_size
-        index = self._choose()
-        photograph = self.photographs[index]
-        extent = size / self.model.config.working_diameter
-        crop = random_crop(photograph.masks, photograph.field_of_view, extent, self.generator)
-        image = random_light(crop.apply(photograph.image, size) / 255, self.generator) * 255
-        target = F.avg_pool2d(crop.apply(photograph.masks, size), 4)
-        priors = crop.apply(self._priors(index), self.model.config.grid)
-        return image, priors, target, photograph.name
-
-    def _train_step(self) -> tuple[float, list[str]]:
-        rate = self.config.learning_rate * warm_cosine(self.step, self.config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _train_step(self, batches: list[Batch]) -> tuple[float, list[str]]:
+        for group in self._adamw.param_groups:
+            group["lr"] = self.config.learning_rate * group["factor"] * self._rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        total, names = 0.0, []
-        for _ in range(self.config.batch_size):
-            image, priors, target, name = self.sample()
-            names.append(name)
-            clicks = None
-            if float(torch.rand((), generator=self.generator)) < self.config.clicks:
-                clicks = simulate_clicks(target, 4, self.generator)
-            logits = self.model(image[None], priors[None], self.classes, clicks)
-            loss = segmentation_loss(logits, target[None], self.config.bce_weight)
-            (loss / self.config.batch_size).backward()  # type: ignore[no-untyped-call]
-            total += loss.item() / self.config.batch_size
-        if not torch.isfinite(torch.tensor(total)):
-            raise TrainingError(
-                f"The loss is {total} at step {self.step} on {', '.join(names)}. Look at these "
-                f"photographs, or lower the learning rate; the run can be resumed."
-            )
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        total = torch.zeros((), device=self.fabric.device)
+        for number, batch in enumerate(batches, 1):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
+                loss = self._loss(batch) / len(batches)
+                self.fabric.backward(loss)
+            total += loss.detach()
+        mean = float(self.fabric.all_reduce(total, reduce_op="mean"))  # type: ignore[arg-type]
+        norm = self.fabric.clip_gradients(
+            self.wrapped, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False
+        )
+        # of all processes' crops
+        size = self.config.batch_size
+        names = [self.crops.name(self.step * size + i) for i in range(size)]
+        for what, value in (("loss", mean), ("gradient", float(norm))):  # type: ignore[arg-type]
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"The {what} is {value} at step {self.step + 1} on {', '.join(names)}. Look at "
+                    f"these photographs, or lower the learning rate; the run can be resumed."
+                )
         self.optimizer.step()
         self.step += 1
+        self._update_average()
+        return mean, names
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        device = self.fabric.device
+        clicks = batch.clicks
+        if clicks is not None:
+            clicks = Clicks(clicks.coordinates.to(device), clicks.labels.to(device))
+        classes = batch.classes.to(device)
+        logits = self.wrapped(
+            batch.images.to(device), batch.priors.to(device), classes, clicks
+        ).float()
+        catalog = self.model.catalog
+        weights = torch.full((len(catalog),), self.config.bce_weight)
+        for name, weight in self.config.bce_weights.items():
+            weights[catalog.index(name)] = weight
+        scored = None if batch.scored is None else batch.scored.to(device)
+        return segmentation_loss(
+            logits, batch.targets.to(device), weights.to(device)[classes], scored
+        )
+
+    def _rate(self, step: int) -> float:
+        if self.config.schedule == "constant":
+            return warm_constant(step, self.config.warmup)
+        return warm_cosine(step, self.steps, self.config.warmup)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # a young average forgets the first steps sooner
         decay = min(self.config.averaging, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                self.average[name].lerp_(parameter, 1 - decay)
-        return total, names
+        for name, parameter in self.parameters.items():
+            self.average[name].lerp_(parameter, 1 - decay)
 
-    def _choose(self) -> int:
-        empty = float(torch.rand((), generator=self.generator)) < self.config.negatives
-        pool = self.empty if (empty and self.empty) or not self.marked else self.marked
-        return pool[int(torch.randint(len(pool), (), generator=self.generator))]
+    @contextmanager
+    def _averaged(self) -> Iterator[TPDRSeg]:
+        """The model in evaluation mode with the average of its weights, for a while."""
+        kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        try:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(self.average[name])
+            yield self.model.eval()
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(kept[name])
+            self.model.train()
 
-    def _image_features(self, photograph: Photograph) -> tuple[Tensor, Tensor]:
-        prior = self.model.explicit_prior
-        side = prior.image_size
-        image = F.interpolate(
-            photograph.image[None].float() / 255, size=side, mode="bilinear",
-            align_corners=False, antialias=True,
-        )  # fmt: skip
-        features = prior.image_features(image)
-        where = F.adaptive_max_pool2d(photograph.field_of_view[None].float(), features.shape[-2:])
-        return features.half(), where > 0
-
-    def _priors(self, index: int) -> Tensor:
-        """Priors of every lesion, from all of its descriptions or from a few at random."""
-        features, where = self.features[index]
-        texts = torch.stack([self._text(lesion) for lesion in self.lesions])
-        return min_max(similarity(features.float(), texts), where)[0]
-
-    def _text(self, lesion: Lesion) -> Tensor:
-        texts = self.texts[lesion.name]
-        if float(torch.rand((), generator=self.generator)) < 0.5:
-            count = int(torch.randint(1, 6, (), generator=self.generator))
-            texts = texts[torch.randperm(len(texts), generator=self.generator)[:count]]
-        return F.normalize(texts.mean(dim=0), dim=0)
-
-    def _log(self, loss: float, names: Sequence[str]) -> None:
-        with (self.folder / "loss.csv").open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([self.step, f"{loss:.6f}", " ".join(names)])
+    def _look(self) -> None:
+        """Validates on the first process, and keeps the model if it is the best so far."""
+        if self.validate is None:
+            return
+        with self.fabric.rank_zero_first():  # however long it takes
+            if self.records is not None:
+                with self._averaged() as model:
+                    figures = self.validate(model, self.folder)
+                    logger.info("step %d: mean AUC-PR %.4f", self.step, figures["mean"])
+                    if figures["mean"] >= self.records.best():
+                        model.save_pretrained(self.folder / "best")
+                    self.records.metrics(self.step, figures)
 
     def _save(self) -> None:
-        tensors: dict[str, Tensor] = {"generator": self.generator.get_state()}
-        for name, parameter in self.parameters.items():
-            state = self.optimizer.state[parameter]
-            tensors |= {
-                f"weight/{name}": parameter.detach(),
-                f"average/{name}": self.average[name],
-                f"exp_avg/{name}": state["exp_avg"],
-                f"exp_avg_sq/{name}": state["exp_avg_sq"],
-            }
-        metadata = {"step": str(self.step)} | {k: str(v) for k, v in asdict(self.config).items()}
-        with atomic_write(self.state_file) as file:
-            file.write(to_bytes({k: v.contiguous() for k, v in tensors.items()}, metadata))
+        if self.fabric.is_global_zero:
+            save_state(
+                self.state_file, self.step, self._settings(), self.parameters, self.average,
+                self._adamw,
+            )  # fmt: skip
+        self.fabric.barrier()
 
-    def _load(self) -> None:
-        try:
-            with safe_open(self.state_file, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                metadata = file.metadata() or {}
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(
-                f"{self.state_file} is damaged ({error}). Delete that file to start anew."
-            ) from error
-        shapes = {key: value.shape for key, value in tensors.items() if key.startswith("weight/")}
-        if shapes != {f"weight/{name}": p.shape for name, p in self.parameters.items()}:
-            raise TrainingError(
-                f"{self.state_file} belongs to a run with other trained parts. Choose "
-                f"another output folder, or delete that file to start anew."
+    def _settings(self) -> dict[str, Any]:
+        """What a run that is resumed must have in common with itself."""
+        settings = {k: v for k, v in asdict(self.config).items() if k not in NOT_COMPARED}
+        return {**settings, "photographs": [p.name for p in self.crops.photographs]}
+
+
+def _precision(wanted: Precision, accelerator: str) -> Any:
+    """Fabric's name of a precision; `auto` asks the hardware."""
+    if wanted == "auto":
+        if accelerator in ("auto", "cuda") and torch.cuda.is_available():
+            wanted = (
+                "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
             )
-        self.step = int(metadata["step"])
-        self.generator.set_state(tensors["generator"])
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"weight/{name}"])
-                self.average[name] = tensors[f"average/{name}"]
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": tensors[f"exp_avg/{name}"],
-                    "exp_avg_sq": tensors[f"exp_avg_sq/{name}"],
-                }
-        logger.info("resumed %s at step %d", self.folder, self.step)
+        else:
+            # where the processor lacks the instructions bf16 is slower than float32
+            ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+            wanted = "bf16" if accelerator != "mps" and ask() else "float32"
+        logger.info("precision: %s", wanted)
+    return "bf16-mixed" if wanted == "bf16" else "32-true"

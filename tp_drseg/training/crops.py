@@ -1,0 +1,232 @@
+"""An endless-looking data set of random crops, each made from its own number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tp_drseg.errors import TrainingError
+from tp_drseg.lesions import LesionCatalog
+from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.clicks import Clicks
+from tp_drseg.modules.explicit_prior import min_max, similarity
+from tp_drseg.training.augment import random_crop, random_light
+from tp_drseg.training.clicks import simulate_clicks
+from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.photographs import Photograph
+
+_SEEN, _UNSEEN = 1.5, 0.5  # how readily a crop is asked for a lesion that it shows, or does not
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops, and the lesions that each is asked for.
+
+    Attributes:
+        images: `(B, 3, S, S)` RGB in [0, 255].
+        priors: `(B, L, S / 16, S / 16)` in [0, 1].
+        targets: `(B, L, h, w)` in [0, 1], on the grid of the logits.
+        scored: the same shape, 0 where the annotation says nothing; None when it always does.
+        classes: `(B, L)`, places in the catalog.
+        clicks: for the B * L prompts, or None.
+        names: of the B photographs.
+    """
+
+    images: Tensor
+    priors: Tensor
+    targets: Tensor
+    scored: Tensor | None
+    classes: Tensor
+    clicks: Clicks | None
+    names: tuple[str, ...]
+
+
+def check_lesions(config: TrainingConfig, catalog: LesionCatalog) -> None:
+    """Makes sure that a catalog knows every lesion that a configuration names.
+
+    Raises:
+        LesionError: when it does not.
+    """
+    for name in (*config.ask, *config.bce_weights, *config.focus):
+        catalog.index(name)
+
+
+class Crops(Dataset[Batch]):
+    """The crops of a run, by number.
+
+    Crop `i` depends on the seed and on `i` alone, so a run that is resumed, or shared between
+    processes, sees the same crops as one that is not. CLIP is frozen: its features are computed
+    once a photograph, and the priors are cut, turned and mirrored with the crop.
+
+    Args:
+        model: whose frames, CLIP and catalog to use.
+        photographs: with masks in the order of the catalog.
+        config: how the run goes.
+
+    Raises:
+        TrainingError: when no photograph is given, or none shows a lesion that is asked for.
+        LesionError: when the configuration names a lesion that the catalog does not know.
+    """
+
+    def __init__(
+        self, model: TPDRSeg, photographs: Sequence[Photograph], config: TrainingConfig
+    ) -> None:
+        catalog = model.catalog
+        check_lesions(config, catalog)
+        self.config, self.photographs = config, list(photographs)
+        self.asked = sorted({catalog.index(x) for x in config.ask or catalog.names})
+        self.having = {
+            lesion: [i for i, p in enumerate(photographs) if p.masks[lesion].any()]
+            for lesion in self.asked
+        }
+        focus = {catalog.index(name): share for name, share in config.focus.items()}
+        self.focus = {i: focus.get(i, 1.0) for i in self.asked if self.having[i]}
+        if not sum(self.focus.values()):
+            raise TrainingError(
+                "No training photograph shows a lesion that is to be trained. Check the masks "
+                "with `tp-drseg check`, and training.ask and training.focus."
+            )
+        self.without = [i for i, p in enumerate(photographs) if not p.masks.any()]
+        self.size, self.grid = model.config.image_size, model.config.grid
+        self.extent = self.size / model.config.working_diameter
+        self.stride = 2 if model.detail_head is not None else 4
+        self.texts = [
+            torch.stack(
+                [model.explicit_prior.text_features(t).cpu() for t in model.prompt_texts(x)]
+            )
+            for x in catalog
+        ]
+        self.features = [_clip_features(model, p) for p in photographs]
+
+    def __len__(self) -> int:
+        """Of a run of so many steps; crops beyond it can be had as well."""
+        return self.config.total_steps(len(self.photographs)) * self.config.batch_size
+
+    def __getitem__(self, number: int) -> Batch:
+        """Crop `number`, as a batch of one."""
+        generator = _generator(self.config.seed, 0, number)
+        index, lesion = self._choose(generator)
+        photograph = self.photographs[index]
+        wanted = photograph.field_of_view[0] if lesion is None else photograph.masks[lesion]
+        crop = random_crop(wanted, self.extent, generator, self.config.scales, self.config.turn)
+        image = crop.apply(photograph.image, self.size)
+        if self.config.light:
+            image = random_light(image / 255, generator) * 255
+        target = F.avg_pool2d(crop.apply(photograph.masks, self.size), self.stride)
+        asked = self._ask(photograph, target, generator)
+        scored = torch.ones_like(target[asked])
+        if photograph.ignored is not None:
+            ignored = F.max_pool2d(crop.apply(photograph.ignored, self.size), self.stride)
+            scored *= (ignored == 0)[asked]
+        for place, other in enumerate(asked.tolist()):
+            scored[place] *= photograph.knows(other)
+        clicks = None
+        if self._with_clicks(number):
+            clicks = simulate_clicks(target[asked], self.stride, generator)
+        priors = crop.apply(self._priors(index, asked, generator), self.grid)
+        return Batch(
+            image[None], priors[None], target[asked][None],
+            None if bool(scored.all()) else scored[None], asked[None], clicks, (photograph.name,),
+        )  # fmt: skip
+
+    def name(self, number: int) -> str:
+        """The name of the photograph that crop `number` is cut from."""
+        index, _ = self._choose(_generator(self.config.seed, 0, number))
+        return self.photographs[index].name
+
+    def _choose(self, generator: torch.Generator) -> tuple[int, int | None]:
+        """A photograph, and the lesion that the crop shall show, if any."""
+        if self.without and _draw(generator) < self.config.negatives:
+            return _one_of(self.without, generator), None
+        weights = torch.tensor(list(self.focus.values()))
+        place = int(torch.multinomial(weights, 1, generator=generator))
+        lesion = list(self.focus)[place]
+        index = _one_of(self.having[lesion], generator)
+        return index, lesion if _draw(generator) < self.config.on_lesion else None
+
+    def _ask(self, photograph: Photograph, target: Tensor, generator: torch.Generator) -> Tensor:
+        """For which lesions the crop is asked: places in the catalog, in rising order."""
+        count = min(self.config.lesions or len(self.asked), len(self.asked))
+        readiness = torch.tensor(
+            [
+                (_SEEN if bool(target[i].amax() >= 0.5) else _UNSEEN)
+                if photograph.knows(i)
+                else 1e-6
+                for i in self.asked
+            ]
+        )
+        chosen = torch.multinomial(readiness, count, generator=generator).sort().values
+        return torch.tensor(self.asked)[chosen]
+
+    def _with_clicks(self, number: int) -> bool:
+        # one decision a step, since the prompts of a batch must have as many tokens each
+        step = _generator(self.config.seed, 1, number // self.config.batch_size)
+        return _draw(step) < self.config.clicks
+
+    def _priors(self, index: int, asked: Tensor, generator: torch.Generator) -> Tensor:
+        """Priors of the asked lesions, from all of their descriptions or from a few at random."""
+        features, where = self.features[index]
+        texts = []
+        for lesion in asked.tolist():
+            own = self.texts[lesion]
+            if _draw(generator) < 0.5:
+                count = int(torch.randint(1, 6, (), generator=generator))
+                own = own[torch.randperm(len(own), generator=generator)[:count]]
+            texts.append(F.normalize(own.mean(dim=0), dim=0))
+        return min_max(similarity(features.float(), torch.stack(texts)), where)[0]
+
+
+def collate(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one."""
+    first = batches[0]
+    scored = None
+    if any(b.scored is not None for b in batches):
+        scored = torch.cat(
+            [torch.ones_like(b.targets) if b.scored is None else b.scored for b in batches]
+        )
+    given = [b.clicks for b in batches if b.clicks is not None]
+    clicks = None
+    if given:
+        clicks = Clicks(
+            torch.cat([c.coordinates for c in given]), torch.cat([c.labels for c in given])
+        )
+    return Batch(
+        torch.cat([b.images for b in batches]),
+        torch.cat([b.priors for b in batches]),
+        torch.cat([b.targets for b in batches]),
+        scored,
+        torch.cat([b.classes for b in batches]),
+        clicks if first.clicks is not None else None,
+        tuple(name for b in batches for name in b.names),
+    )
+
+
+@torch.no_grad()
+def _clip_features(model: TPDRSeg, photograph: Photograph) -> tuple[Tensor, Tensor]:
+    """CLIP's dense features in half precision, and the patches inside of the field of view."""
+    encoder = model.explicit_prior
+    image = F.interpolate(
+        photograph.image[None].float() / 255, size=encoder.image_size, mode="bilinear",
+        align_corners=False, antialias=True,
+    )  # fmt: skip
+    features = encoder.image_features(image.to(model.device)).half().cpu()
+    where = F.adaptive_max_pool2d(photograph.field_of_view[None].float(), features.shape[-2:]) > 0
+    return features, where
+
+
+def _generator(seed: int, stream: int, number: int) -> torch.Generator:
+    mixed = (seed * 2 + stream) * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9
+    return torch.Generator().manual_seed(mixed % 2**63)
+
+
+def _draw(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))
+
+
+def _one_of(pool: Sequence[int], generator: torch.Generator) -> int:
+    return pool[int(torch.randint(len(pool), (), generator=generator))]

@@ -1,0 +1,54 @@
+"""Which parameters of a model learn, and how fast relative to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from tp_drseg.errors import TrainingError
+from tp_drseg.model import TPDRSeg
+
+# while SAM's encoder is in evaluation mode, timm keeps what it makes of these in a cache
+_NEVER = "attention_biases"
+
+
+def open_parts(
+    model: TPDRSeg, factors: Mapping[str, float]
+) -> dict[float, dict[str, nn.Parameter]]:
+    """Sets `requires_grad` and groups what learns by the factor of its learning rate.
+
+    What the model lets learn by itself has the factor 1. The longest beginning of a parameter's
+    name in `factors` decides; 0 freezes.
+
+    Raises:
+        TrainingError: when a beginning names nothing that can learn, such as CLIP, or nothing is
+            left to learn.
+    """
+    own = {name for name, _ in model.trained_parameters()}
+    # what the model itself closes elsewhere is used by nothing, or is CLIP
+    openable = {
+        name
+        for name, _ in model.named_parameters()
+        if (name in own or name.startswith("image_encoder.backbone.")) and not name.endswith(_NEVER)
+    }
+    for prefix in factors:
+        if not any(name.startswith(prefix) for name in openable):
+            parts = {".".join(name.split(".")[: 1 + name.startswith("image")]) for name in openable}
+            raise TrainingError(
+                f"training.parts names {prefix!r}, but nothing that can learn has a name that "
+                f"begins so. Parts are {', '.join(f'{part}.' for part in sorted(parts))} and what "
+                f"is in them."
+            )
+    groups: dict[float, dict[str, nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        factor = 1.0 if name in own else 0.0
+        matching = [prefix for prefix in factors if name.startswith(prefix)]
+        if matching and name in openable:
+            factor = factors[max(matching, key=len)]
+        parameter.requires_grad_(factor > 0)
+        if factor > 0:
+            groups.setdefault(factor, {})[name] = parameter
+    if not groups:
+        raise TrainingError("Nothing learns: training.parts closes every part.")
+    return groups
