@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import tp_drseg
 from tp_drseg import checkpoint
-from tp_drseg.config import TPDRSegConfig
+from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError, OutputError
 from tp_drseg.model import TPDRSeg
 from tp_drseg.model_card import model_card
@@ -47,7 +47,10 @@ def test_save_load_save_gives_the_same_bytes(
 ) -> None:
     model = make_model(
         storage_dtype=dtype,
-        thresholds={"soft exudate": 0.3, "haemorrhage": 0.7},
+        operating_points={
+            "soft exudate": OperatingPoint(0.3, 0.5, 0.25, "one photograph"),
+            "haemorrhage": OperatingPoint(0.7),
+        },
         training=FACTS,
         parent="org/name@abc",
     )
@@ -103,20 +106,21 @@ def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
 
 
 def test_what_the_card_says(make_model: Callable[..., TPDRSeg]) -> None:
-    model = make_model(thresholds={"haemorrhage": 0.125}, training=FACTS)
+    model = make_model(
+        operating_points={"haemorrhage": OperatingPoint(0.125, 0.5, 0.25, "two photographs")},
+        training=FACTS,
+    )
     card = model_card(model)
     head, body = card.split("---\n", 2)[1:]
     assert "license: apache-2.0" in head and "pipeline_tag: image-segmentation" in head
     assert "Not a medical device" in body
     for lesion in model.catalog:
-        (row,) = (line for line in body.splitlines() if line.startswith(f"| {lesion.name} | "))
+        start = f"| {lesion.name} | {lesion.abbreviation} | "
+        (row,) = (line for line in body.splitlines() if line.startswith(start))
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        threshold = "0.125" if lesion.name == "haemorrhage" else "0.5"
-        if cells[1] == lesion.abbreviation:
-            assert cells[2:] == [threshold, lesion.texts[0]]
-            break
-    else:
-        raise AssertionError("the card does not list the lesions")
+        point = "0.125 (0.50 / 0.25)" if lesion.name == "haemorrhage" else "0.5"
+        assert cells[2:] == [point, lesion.texts[0]]
+    assert "haemorrhage on two photographs." in body
     assert "On nothing at all." in body
     assert "| mean | " in body and "0.1235" in body
     assert "- photographs: 3" in body
@@ -232,7 +236,9 @@ def test_a_config_that_is_no_config_is_refused(content: bytes, without_weights: 
 def test_a_file_appears_whole_or_not_at_all(
     saved: Path, small_model: TPDRSeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_model.config = small_model.config.replace(thresholds={"haemorrhage": 0.125})
+    small_model.config = small_model.config.replace(
+        operating_points={"haemorrhage": OperatingPoint(0.125)}
+    )
     replace = os.replace
     for name in sorted(NAMES):
         with torch.no_grad():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tp_drseg.config import ENCODERS, CLIPConfig, TPDRSegConfig
+from tp_drseg.config import ENCODERS, CLIPConfig, OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import ConfigError
 
 
@@ -36,13 +36,17 @@ def test_round_trip_of_each_size(size: str) -> None:
 def test_round_trip_of_every_field(make_config: Any) -> None:
     config = make_config(
         "tiny_vit",
+        tuning="adapter",
         injector_blocks=(1, 3),
         injector_prior=False,
         generator_prior=False,
         text="name",
         working_diameter=96,
         tile_overlap=0.25,
-        thresholds={"hard exudate": 0.4, "microaneurysm": 1},
+        operating_points={
+            "hard exudate": OperatingPoint(0.4, 0.75, 0.5, "two photographs"),
+            "microaneurysm": OperatingPoint(1),
+        },
         storage_dtype="bfloat16",
         parent="tp-drseg-tiny@abc",
         training={"steps": 3, "data": ["IDRiD", "DDR"], "note": "é"},
@@ -56,9 +60,38 @@ def test_round_trip_of_every_field(make_config: Any) -> None:
 
 
 def test_json_keeps_the_order_of_entries(make_config: Any) -> None:
-    config = make_config(thresholds={"b": 0.2, "a": 0.1})
+    names = ["soft exudate", "haemorrhage"]
+    config = make_config(operating_points=dict.fromkeys(names, OperatingPoint(0.2)))
     again = TPDRSegConfig.from_json(config.to_json())
-    assert list(again.thresholds) == list(json.loads(config.to_json())["thresholds"]) == ["b", "a"]
+    assert list(again.thresholds) == list(json.loads(config.to_json())["operating_points"]) == names
+
+
+def test_thresholds_are_those_of_the_operating_points(make_config: Any) -> None:
+    points = {"hard exudate": OperatingPoint(0.25, 0.5), "haemorrhage": OperatingPoint(0.125)}
+    config = make_config(operating_points=points)
+    assert config.thresholds == {"hard exudate": 0.25, "haemorrhage": 0.125}
+
+
+def test_thresholds_of_an_older_config_are_read(small_config: TPDRSegConfig) -> None:
+    data = json.loads(small_config.to_json())
+    del data["operating_points"]
+    data["thresholds"] = {"haemorrhage": 0.125}
+    config = TPDRSegConfig.from_json(json.dumps(data))
+    assert config.operating_points == {"haemorrhage": OperatingPoint(0.125)}
+    again = json.loads(config.to_json())
+    assert "thresholds" not in again
+    assert again["operating_points"]["haemorrhage"] == {
+        "threshold": 0.125, "sensitivity": None, "precision": None, "chosen_on": ""
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="both thresholds and operating_points"):
+        TPDRSegConfig.from_json(json.dumps(again | {"thresholds": {"haemorrhage": 0.25}}))
+
+
+def test_an_operating_point_is_of_a_lesion_of_the_catalog(small_config: TPDRSegConfig) -> None:
+    with pytest.raises(ConfigError, match=r"'drusen'.*not in the catalog.*hard exudate"):
+        small_config.replace(operating_points={"drusen": OperatingPoint(0.5)})
+    with pytest.raises(ConfigError, match="OperatingPoint"):
+        small_config.replace(operating_points={"haemorrhage": 0.5})
 
 
 def test_grid_has_a_cell_for_16_pixels(make_config: Any) -> None:
@@ -90,10 +123,31 @@ WRONG = [
     ("generator_prior", None, "generator_prior"),
     ("detail", "yes", "detail"),
     ("text", "alias", "text must be one of description, name"),
+    (
+        "tuning",
+        "prompt",
+        "tuning must be one of injector, adapter, multi_scale_adapter, lora, none",
+    ),
     ("storage_dtype", "int8", "storage_dtype"),
     ("thresholds", {"hard exudate": 1.5}, "thresholds.*hard exudate"),
     ("thresholds", {"hard exudate": "0.5"}, "thresholds.*hard exudate"),
     ("thresholds", [0.5], "thresholds"),
+    ("thresholds", {"drusen": 0.5}, "drusen"),
+    ("operating_points", [0.5], "operating_points"),
+    ("operating_points", {"haemorrhage": 0.5}, "operating_points.*haemorrhage"),
+    ("operating_points", {"haemorrhage": {"threshold": -1}}, "operating_points.*haem.*threshold"),
+    ("operating_points", {"haemorrhage": {}}, "operating_points.*haem.*lacks.*threshold"),
+    ("operating_points", {"haemorrhage": {"threshold": 1, "colour": 2}}, "haem.*colour"),
+    (
+        "operating_points",
+        {"haemorrhage": {"threshold": 0.5, "precision": 1.5}},
+        "operating_points.*haem.*precision",
+    ),
+    (
+        "operating_points",
+        {"haemorrhage": {"threshold": 0.5, "chosen_on": 3}},
+        "operating_points.*haem.*chosen_on",
+    ),
     ("training", "long", "training"),
     ("parent", 5, "parent"),
     ("lesions", [], "catalog"),

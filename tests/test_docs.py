@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from tp_drseg.cli import app
 
@@ -97,23 +99,53 @@ def test_command_line_page_names_just_the_options_that_a_command_has(name: str) 
     assert sorted(named) == sorted(o for o in options(PROGRAM.commands[name]) if o[:2] == "--")
 
 
-@pytest.mark.parametrize("kind", ["TrainingConfig", "train_clip"])
-def test_training_page_gives_the_defaults_of_the_code(kind: str) -> None:
-    import inspect
+def defaults(kind: Any) -> dict[str, Any]:
+    """Names and defaults of a dataclass's fields, or of a function's keyword arguments."""
+    if dataclasses.is_dataclass(kind):
+        return {
+            f.name: f.default_factory() if callable(f.default_factory) else f.default
+            for f in dataclasses.fields(kind)
+            if f.default is not dataclasses.MISSING or callable(f.default_factory)
+        }
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"}
 
+
+@pytest.mark.parametrize("title", ["`data`:", "`start`:", "`training`:", "`train_clip`:"])
+def test_training_page_gives_the_defaults_of_the_code(title: str) -> None:
     from tp_drseg.training.clip import train_clip
-    from tp_drseg.training.trainer import TrainingConfig
+    from tp_drseg.training.config import TrainingConfig
+    from tp_drseg.training.run_config import DataConfig, StartConfig
 
-    if kind == "TrainingConfig":
-        defaults = {f.name: f.default for f in dataclasses.fields(TrainingConfig)}
-    else:
-        parameters = inspect.signature(train_clip).parameters.values()
-        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        defaults.pop("seed")  # given by the run
-    text = section(ROOT / "docs" / "training.md", "Recipe").split("`TrainingConfig`:")
-    table = text[1] if kind == "TrainingConfig" else text[0]
-    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", table, re.MULTILINE)
-    assert {name: float(value) for name, value in rows} == defaults
+    kinds: dict[str, Any] = {
+        "`data`:": DataConfig,
+        "`start`:": StartConfig,
+        "`training`:": TrainingConfig,
+        "`train_clip`:": train_clip,
+    }
+    table = (ROOT / "docs" / "training.md").read_text().split(f"{title}\n\n")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", table, re.MULTILINE)
+    found = {name: yaml.safe_load(value) for name, value in rows}
+    assert found == {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in defaults(kinds[title]).items()
+    }
+
+
+def test_training_page_names_the_recipes() -> None:
+    from tp_drseg.training.run_config import RECIPES
+
+    text = section(ROOT / "docs" / "training.md", "Starting a run")
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert tuple(rows) == RECIPES
+
+
+def test_yaml_of_the_training_page_is_a_run(tmp_path: Path) -> None:
+    from tp_drseg.training.run_config import read_run
+
+    for block in blocks(ROOT / "docs" / "training.md", "yaml"):
+        (tmp_path / "run.yaml").write_text(block)
+        read_run(tmp_path / "run.yaml")
 
 
 def test_catalog_page_lists_the_catalog() -> None:

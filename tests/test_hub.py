@@ -21,6 +21,7 @@ from safetensors.numpy import load
 sys.path.insert(0, str(Path(__file__).parent))
 from hub_server import HubServer, Repository
 
+from tp_drseg.config import OperatingPoint
 from tp_drseg.model import TPDRSeg
 
 # It evaluates the expressions that it is sent, line by line.
@@ -189,7 +190,9 @@ def test_revision_is_the_commit(
     client: Client, published: Repository, small_model: TPDRSeg, tmp_path: Path
 ) -> None:
     first = published.branches["main"]
-    small_model.config = small_model.config.replace(thresholds={"haemorrhage": 0.25})
+    small_model.config = small_model.config.replace(
+        operating_points={"haemorrhage": OperatingPoint(0.25)}
+    )
     newer = small_model.save_pretrained(tmp_path / "newer")
     tree = {path.name: path.read_bytes() for path in newer.iterdir()}
     published.branches["trial"] = first

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from tp_drseg.config import TPDRSegConfig
+from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import ImageError, LesionError, PromptError
 from tp_drseg.inference.result import Segmentation
 from tp_drseg.model import TPDRSeg
@@ -176,7 +176,7 @@ def test_result_arrays(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
 
 
 def test_thresholds(make_model: Callable[..., TPDRSeg], photo: NDArray[np.uint8]) -> None:
-    model = make_model(thresholds={"hard exudate": 0.25})
+    model = make_model(operating_points={"hard exudate": OperatingPoint(0.25)})
     results = model.segment(photo, ["EX", "HE"])
     assert isinstance(results, dict)
     assert results["hard exudate"].threshold == 0.25

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from tp_drseg.errors import ConfigError, LesionError
 from tp_drseg.lesions import LesionCatalog
@@ -16,6 +16,7 @@ VERSION = 1
 EncoderKind = Literal["vit", "tiny_vit"]
 DenseFeatures = Literal["value", "token"]
 TextKind = Literal["description", "name"]
+Tuning = Literal["injector", "adapter", "multi_scale_adapter", "lora", "none"]
 StorageDtype = Literal["float32", "float16", "bfloat16"]
 Built = TypeVar("Built")
 
@@ -156,6 +157,35 @@ SMALL_CLIP: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """From which probability on a pixel counts as lesion, and what that was seen to give.
+
+    Attributes:
+        threshold: the least probability of a lesion pixel, in [0, 1].
+        sensitivity: share of the lesion's pixels that were marked with it, pooled over the
+            photographs it was chosen on, in [0, 1]; `None` when that was not measured.
+        precision: share of the marked pixels that were lesion, likewise; `None` also when no pixel
+            was marked.
+        chosen_on: the photographs it was chosen on, in words; empty when that is not known.
+    """
+
+    threshold: float
+    sensitivity: float | None = None
+    precision: float | None = None
+    chosen_on: str = ""
+
+    def __post_init__(self) -> None:
+        if not _is_share(self.threshold):
+            raise ConfigError(f"threshold must be in [0, 1], got {self.threshold!r}.")
+        for name in ("sensitivity", "precision"):
+            share = getattr(self, name)
+            if share is not None and not _is_share(share):
+                raise ConfigError(f"{name} must be in [0, 1] or null, got {share!r}.")
+        if not isinstance(self.chosen_on, str):
+            raise ConfigError(f"chosen_on must be a text, got {self.chosen_on!r}.")
+
+
+@dataclass(frozen=True)
 class TPDRSegConfig:
     """Everything that a checkpoint needs beside its tensors.
 
@@ -164,6 +194,9 @@ class TPDRSegConfig:
         clip: the CLIP behind the explicit prior.
         lesions: the catalog; the order of its lesions is the order of the class groups.
         image_size: side of the square tile that the image encoder sees, in pixels.
+        tuning: what stands after the encoder blocks `injector_blocks`: `injector`, the paper's;
+            `adapter`, `multi_scale_adapter` or `lora`, which it is compared with and which know no
+            prior (`lora` is part of the blocks and needs the extra of that name); or `none`.
         injector_blocks: after which encoder blocks an injector stands; `None` for every block,
             empty for no injector at all.
         injector_stride: stride of the injector's query, key and value convolutions (Eq. 3).
@@ -171,12 +204,12 @@ class TPDRSegConfig:
         generator_prior: whether the prior gates the prompt generator's input (Eq. 4).
         text: whether a lesion is prompted by its explicit descriptions or by its name alone.
         sparse_tokens: how many sparse embeddings the prompt generator makes.
-        detail: whether the decoder also reads the encoder's stride-4 features (`tiny_vit` only;
-            not part of the paper).
+        detail: whether a detail head adds to the logits at half of the tile's resolution
+            (`tiny_vit` only; not part of the paper).
         working_diameter: longest side of the field of view in the working frame, in pixels; when
             it is larger than `image_size`, the frame is cut into overlapping tiles.
         tile_overlap: overlap of neighbouring tiles as a share of `image_size`.
-        thresholds: operating point by lesion name, a probability; 0.5 for lesions not named.
+        operating_points: operating point by lesion name; lesions not named have threshold 0.5.
         storage_dtype: the type that floating-point tensors have in `model.safetensors`.
         parent: model id and revision of the checkpoint that this one was trained from.
         training: free-form facts about the training run, shown on the model card.
@@ -187,6 +220,7 @@ class TPDRSegConfig:
     clip: CLIPConfig
     lesions: LesionCatalog = field(default_factory=LesionCatalog.default)
     image_size: int = 1024
+    tuning: Tuning = "injector"
     injector_blocks: tuple[int, ...] | None = None
     injector_stride: int = 4
     injector_prior: bool = True
@@ -196,7 +230,7 @@ class TPDRSegConfig:
     detail: bool = False
     working_diameter: int = 1024
     tile_overlap: float = 0.125
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
     storage_dtype: StorageDtype = "float32"
     parent: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -208,7 +242,8 @@ class TPDRSegConfig:
                 f"This checkpoint's config has version {self.version!r}, this package reads "
                 f"version {VERSION}. Upgrade tp-drseg, or use a checkpoint made with it."
             )
-        _one_of(self, "text", ("description", "name"))
+        _one_of(self, "text", get_args(TextKind))
+        _one_of(self, "tuning", get_args(Tuning))
         _one_of(self, "storage_dtype", ("float32", "float16", "bfloat16"))
         for name, least in (
             ("image_size", 16),
@@ -228,12 +263,17 @@ class TPDRSegConfig:
             raise ConfigError("detail needs an image encoder with a stride-4 stage: tiny_vit.")
         if self.injector_blocks is not None:
             _blocks("injector_blocks", self.injector_blocks, sum(self.image_encoder.depths))
-        for name in ("thresholds", "training"):
+        for name in ("operating_points", "training"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ConfigError(f"{name} must be an object, got {getattr(self, name)!r}.")
-        for name, threshold in self.thresholds.items():
-            if not _is_share(threshold):
-                raise ConfigError(f"thresholds[{name!r}] must be in [0, 1], got {threshold!r}.")
+        for name, point in self.operating_points.items():
+            if name not in self.lesions.names:
+                raise ConfigError(
+                    f"operating_points names {name!r}, which is not in the catalog. Its lesions "
+                    f"are {', '.join(self.lesions.names)}."
+                )
+            if not isinstance(point, OperatingPoint):
+                raise ConfigError(f"operating_points[{name!r}] is no OperatingPoint: {point!r}.")
         if self.parent is not None and not isinstance(self.parent, str):
             raise ConfigError(f"parent must be a text or null, got {self.parent!r}.")
 
@@ -241,6 +281,11 @@ class TPDRSegConfig:
     def grid(self) -> int:
         """Side of the image embedding, in cells."""
         return self.image_size // 16
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Threshold by lesion name, for the lesions that have an operating point."""
+        return {name: point.threshold for name, point in self.operating_points.items()}
 
     @classmethod
     def for_size(cls, size: str, **changes: Any) -> TPDRSegConfig:
@@ -254,9 +299,9 @@ class TPDRSegConfig:
         if size == "tiny":
             defaults: dict[str, Any] = {
                 "clip": CLIPConfig(SMALL_CLIP, image_size=1024),
-                "injector_blocks": (9, 10, 11),
+                "injector_blocks": (10, 11),
                 "detail": True,
-                "working_diameter": 1920,
+                "working_diameter": 1792,
                 "storage_dtype": "float16",
             }
         else:
@@ -283,11 +328,14 @@ class TPDRSegConfig:
         data["image_encoder"] = dataclasses.asdict(self.image_encoder)
         data["clip"] = {f.name: getattr(self.clip, f.name) for f in dataclasses.fields(self.clip)}
         data["lesions"] = self.lesions.to_dict()
+        data["operating_points"] = {
+            name: dataclasses.asdict(point) for name, point in self.operating_points.items()
+        }
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> TPDRSegConfig:
-        """Reads what `to_json` wrote.
+        """Reads what `to_json` wrote; also `thresholds`, the form operating points had before.
 
         Raises:
             ConfigError: when the text is not JSON, or a field is missing, unknown or impossible.
@@ -303,8 +351,8 @@ class TPDRSegConfig:
                 f"The config has version {data.get('version')!r}, this package reads version "
                 f"{VERSION}. Upgrade tp-drseg, or use a checkpoint made with it."
             )
-        _check_fields(data, cls, "config")
-        values = dict(data)
+        values = _with_operating_points(data)
+        _check_fields(values, cls, "config")
         values["image_encoder"] = _build(ImageEncoderConfig, data["image_encoder"], "image_encoder")
         values["clip"] = _build(CLIPConfig, data["clip"], "clip")
         if "lesions" in data:
@@ -313,6 +361,28 @@ class TPDRSegConfig:
             except LesionError as error:
                 raise ConfigError(f"lesions of the config are not valid: {error}") from error
         return _build(cls, values, "config")
+
+
+def _with_operating_points(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's JSON with its operating points built, be they given whole or as thresholds."""
+    values = dict(data)
+    if data.get("thresholds") and data.get("operating_points"):
+        raise ConfigError("The config has both thresholds and operating_points; remove thresholds.")
+    key = "thresholds" if "thresholds" in data else "operating_points"
+    given = values.pop(key, {})
+    if not isinstance(given, dict):
+        raise ConfigError(f"{key} must be an object, got {given!r}.")
+    points = {}
+    for name, point in given.items():
+        try:
+            points[name] = (
+                OperatingPoint(point)
+                if key == "thresholds"
+                else _build(OperatingPoint, point, "the operating point")
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{key}[{name!r}]: {error}") from error
+    return values | {"operating_points": points}
 
 
 def _build(cls: type[Built], data: Any, where: str) -> Built:

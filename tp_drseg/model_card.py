@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tp_drseg.config import OperatingPoint
     from tp_drseg.model import TPDRSeg
 
 _INTENDED_USE = """\
@@ -45,14 +46,16 @@ def model_card(model: TPDRSeg) -> str:
         "",
         "## Lesions",
         "",
-        "| lesion | abbreviation | operating point | first of its descriptions |",
+        "| lesion | abbreviation | operating point (sensitivity / precision) | first of its "
+        "descriptions |",
         "|---|---|---|---|",
         *(
             f"| {lesion.name} | {lesion.abbreviation} | "
-            f"{config.thresholds.get(lesion.name, 0.5):.3g} | {lesion.texts[0]} |"
+            f"{_point(config.operating_points.get(lesion.name))} | {lesion.texts[0]} |"
             for lesion in config.lesions
         ),
         "",
+        *_choice(config.operating_points),
         "## Architecture",
         "",
         f"SAM image encoder: {config.image_encoder.kind}, {config.image_size} pixel tiles of a "
@@ -75,6 +78,31 @@ def model_card(model: TPDRSeg) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _point(point: OperatingPoint | None) -> str:
+    if point is None:
+        return "0.5"
+    shares = [
+        "-" if share is None else f"{share:.2f}" for share in (point.sensitivity, point.precision)
+    ]
+    measured = "" if shares == ["-", "-"] else f" ({' / '.join(shares)})"
+    return f"{point.threshold:.3g}{measured}"
+
+
+def _choice(points: Mapping[str, OperatingPoint]) -> list[str]:
+    """What the operating points are, and on which photographs each was chosen."""
+    lines = [
+        "A pixel is marked when its probability is at least the operating point. In brackets: what "
+        "it gave on the photographs it was chosen on, as the share of the lesion's pixels that are "
+        "marked and the share of the marked pixels that are lesion.",
+        "",
+    ]
+    lesions: dict[str, list[str]] = {}
+    for name, point in points.items():
+        lesions.setdefault(point.chosen_on, []).append(name)
+    chosen = [f"{', '.join(names)} on {where}" for where, names in lesions.items() if where]
+    return [*lines, f"Chosen for {'; '.join(chosen)}.", ""] if chosen else lines
 
 
 def _facts(training: Mapping[str, Any]) -> list[str]:

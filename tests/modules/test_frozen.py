@@ -43,7 +43,8 @@ def test_all_that_learns_gets_a_gradient_and_nothing_else(small_model: Any, stir
     model = stir(small_model).train()
     priors = model.explicit_prior(torch.rand(2, 3, 64, 64), ["red dots", "yellow spots"])
     logits = model(255 * torch.rand(2, 3, 64, 64), priors, torch.tensor([0, 2]))
-    assert logits.shape == (2, 2, 16, 16)
+    side = 32 if model.config.detail else 16
+    assert logits.shape == (2, 2, side, side)
     logits.square().mean().backward()
     learns = {name for name, _ in model.trained_parameters()}
     for name, parameter in model.named_parameters():

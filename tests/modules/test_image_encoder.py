@@ -15,7 +15,7 @@ from tp_drseg.modules.image_encoder import InjectedImageEncoder, build_backbone
 Stir = Callable[[Any], Any]
 
 VIT = ImageEncoderConfig("vit", (32,), (4,), (2,), (3,), (1, 3))
-# the detail block is block 1, after which two more stages follow on the embedding's grid
+# the detail blocks are blocks 1, 2 and 4, of strides 4, 8 and 16
 TINY = ImageEncoderConfig("tiny_vit", (16, 32, 40, 64), (2, 1, 2, 1), (1, 2, 2, 4), (2, 3, 4, 3))
 CONFIGS = {"vit": VIT, "tiny_vit": TINY}
 
@@ -131,9 +131,11 @@ def test_shared_part_knows_no_prior_and_has_the_detail(
 ) -> None:
     encoder: Any = stir(build("tiny_vit", injector_blocks=blocks))
     features = encoder.shared(images)
-    fine = encoder.backbone.stages[0](encoder.backbone.patch_embed(images))
-    assert features.detail.shape == (2, 16, 16, 16)
-    torch.testing.assert_close(features.detail, fine, rtol=1e-5, atol=1e-6)
+    x = encoder.backbone.patch_embed(images)
+    for stage, found in zip(encoder.backbone.stages[:3], features.detail, strict=True):
+        x = stage(x)
+        torch.testing.assert_close(found, x, rtol=1e-5, atol=1e-6)
+    assert [tuple(x.shape[1:]) for x in features.detail] == [(16, 16, 16), (32, 8, 8), (40, 4, 4)]
     assert torch.equal(encoder.inject(features.feature, prior), encoder(images, prior))
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from tp_drseg.training.clip import (
     save_clip,
     text_alignment,
     train_clip,
-    warm_cosine,
 )
 from tp_drseg.training.photographs import Photograph
 
@@ -120,17 +118,6 @@ def test_a_text_of_one_word_stays() -> None:
         again, _ = sample_texts([["word"]], 4, torch.Generator())
         texts += again
     assert set(texts) == {"word"} and group_of.tolist() == [0]
-
-
-def test_warm_cosine() -> None:
-    factors = [warm_cosine(step, 200) for step in range(201)]
-    assert factors[0] == 1 / 50 and factors[49] == factors[50] == 1
-    assert factors[125] == pytest.approx(0.02 + 0.98 / 2)
-    assert factors[200] == pytest.approx(0.02)
-    assert all(a <= b for a, b in pairwise(factors[:51]))
-    assert all(a >= b for a, b in pairwise(factors[50:]))
-    assert warm_cosine(500, 200) == pytest.approx(0.02)
-    assert warm_cosine(3, 10) == 4 / 50  # a run shorter than the warm-up
 
 
 def two_colours() -> tuple[list[Photograph], LesionCatalog]:

@@ -77,3 +77,37 @@ def test_a_lesion_that_is_wholly_missed_is_finite() -> None:
     loss = segmentation_loss(logits, target)
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite() and logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_only_scored_pixels_count(logits: Tensor, target: Tensor) -> None:
+    scored = torch.ones_like(target)
+    scored[..., :3] = 0
+    found = segmentation_loss(logits, target, 10.0, scored)
+    cut = segmentation_loss(logits[..., 3:], target[..., 3:], 10.0)
+    assert float(found) == pytest.approx(float(cut), rel=1e-5)
+    changed = torch.where(scored > 0, logits, -logits)
+    opposite = torch.where(scored > 0, target, 1 - target)
+    assert torch.equal(segmentation_loss(changed, opposite, 10.0, scored), found)
+
+
+def test_a_mask_without_scored_pixels_gives_no_loss_and_no_gradient(target: Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 5, 7, generator=generator).requires_grad_()
+    scored = torch.ones_like(target)
+    scored[0, 1] = 0
+    segmentation_loss(logits, target, 10.0, scored).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert not logits.grad[0, 1].any() and logits.grad[0, 0].any()
+    only = torch.zeros_like(target)
+    assert segmentation_loss(logits, target, 10.0, only).item() == 0
+
+
+def test_a_weight_for_each_mask(logits: Tensor, target: Tensor) -> None:
+    weights = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    found = segmentation_loss(logits, target, weights)
+    one_by_one = [
+        segmentation_loss(logits[b, i][None, None], target[b, i][None, None], float(weights[b, i]))
+        for b in range(2)
+        for i in range(3)
+    ]
+    assert float(found) == pytest.approx(float(torch.stack(one_by_one).mean()), rel=1e-5)

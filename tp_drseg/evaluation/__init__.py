@@ -1,1 +1,1 @@
-"""Metrics with declared conventions."""
+"""Scores of a model on annotated photographs, each under a declared convention."""

@@ -102,6 +102,17 @@ class PixelCurve:
         """How many of them are lesion."""
         return int(self._counts[1].sum())
 
+    @property
+    def histogram(self) -> NDArray[np.int64]:
+        """The counts, ``(2, bins)``: row 0 of other pixels, row 1 of lesion; a copy."""
+        copy: NDArray[np.int64] = self._counts.copy()
+        return copy
+
+    @staticmethod
+    def thresholds() -> NDArray[np.float32]:
+        """``(bins,)``, ascending: the threshold that takes in a bin and all above it."""
+        return _edges()
+
     def average_precision(self) -> float:
         """Area under the precision-recall curve, step-wise.
 

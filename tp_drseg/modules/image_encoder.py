@@ -1,20 +1,21 @@
-"""SAM's image encoder, taken block by block, with prior-aligned injectors in between."""
+"""SAM's image encoder, taken block by block, with injectors or another tuning in between."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-import torch
 from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
-from tp_drseg.config import ImageEncoderConfig
+from tp_drseg.config import ImageEncoderConfig, Tuning
+from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
 from tp_drseg.modules.injector import PriorAlignedInjector
+from tp_drseg.modules.lora import add_lora
 
 EMBEDDING_DIM = 256
 """Channels of SAM's image embedding."""
@@ -24,14 +25,16 @@ class Backbone(Protocol):
     """What the injected encoder needs of an image encoder; all features are `(B, C, H, W)`."""
 
     block_dims: Sequence[int]
-    detail_dim: int
-    detail_block: int
+    detail_blocks: Sequence[int]
 
     def stem(self, images: Tensor) -> Tensor:
         """What comes before the first block."""
 
     def block(self, index: int, x: Tensor) -> Tensor:
         """One block, with the downsampling that stands before it, if any."""
+
+    def block_name(self, index: int) -> str:
+        """The name that a block's module has."""
 
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H_e, W_e)`."""
@@ -40,8 +43,7 @@ class Backbone(Protocol):
 class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
     """Meta's `ImageEncoderViT`, block by block; its parameters keep their names."""
 
-    detail_dim = 0
-    detail_block = -1
+    detail_blocks: Sequence[int] = ()
 
     def __init__(self, config: ImageEncoderConfig, image_size: int) -> None:
         super().__init__(
@@ -66,6 +68,10 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
         """One transformer block, see `Backbone`."""
         out: Tensor = self.blocks[index](x.permute(0, 2, 3, 1))
         return out.permute(0, 3, 1, 2)
+
+    def block_name(self, index: int) -> str:
+        """See `Backbone`."""
+        return f"blocks.{index}"
 
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
@@ -100,8 +106,8 @@ class TinyViTBackbone(nn.Module):
         )
         self.places = [(s, b) for s, depth in enumerate(config.depths) for b in range(depth)]
         self.block_dims = [config.embed_dims[s] for s, _ in self.places]
-        self.detail_dim = config.embed_dims[0]
-        self.detail_block = config.depths[0] - 1
+        # the last block at each of the strides 4, 8 and 16
+        self.detail_blocks = [sum(config.depths[: stage + 1]) - 1 for stage in range(3)]
 
     def stem(self, images: Tensor) -> Tensor:
         """The two strided convolutions: `(B, C, H / 4, W / 4)`."""
@@ -117,6 +123,11 @@ class TinyViTBackbone(nn.Module):
             x = stage.downsample(x)
         return stage.blocks[block_index](x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
+    def block_name(self, index: int) -> str:
+        """See `Backbone`."""
+        stage_index, block_index = self.places[index]
+        return f"stages.{stage_index}.blocks.{block_index}"
+
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
@@ -131,27 +142,35 @@ def build_backbone(config: ImageEncoderConfig, image_size: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class SharedFeatures:
-    """What one image gives every lesion alike: all that comes before the first injector.
+    """What one image gives every lesion alike: all that comes before the first tuning.
 
     Attributes:
         feature: `(B, C, H, W)`, the output of the block before the first injector.
-        detail: `(B, C_d, H_d, W_d)`, fine features for the decoder, or None.
+        detail: what the detail head reads: outputs of the backbone's `detail_blocks`, the finest
+            first; and once the head has seen them, its own features alone.
     """
 
     feature: Tensor
-    detail: Tensor | None
+    detail: tuple[Tensor, ...] = ()
 
 
 class InjectedImageEncoder(nn.Module):
-    """A frozen SAM image encoder whose chosen blocks are followed by prior-aligned injectors.
+    """A SAM image encoder whose chosen blocks are followed by prior-aligned injectors.
 
-    With freshly made injectors its output equals the encoder's own.
+    In place of the injectors another tuning can stand; a fresh one of any kind leaves the
+    encoder's output as it is. What follows a block is in `injectors`; the low-rank updates of
+    `lora` are inside the chosen blocks themselves.
 
     Args:
-        backbone: a `Backbone`; it is frozen and kept in evaluation mode.
+        backbone: a `Backbone`; it is frozen and kept in evaluation mode. A training run may open
+            some of its blocks again.
         injector_blocks: after which blocks an injector stands; None for every block.
         injector_stride: see `PriorAlignedInjector`.
         use_prior: see `PriorAlignedInjector`.
+        tuning: what stands there, see `TPDRSegConfig`.
+
+    Raises:
+        ConfigError: for `lora` without `peft`, or on a block without attention.
     """
 
     def __init__(
@@ -160,42 +179,55 @@ class InjectedImageEncoder(nn.Module):
         injector_blocks: Sequence[int] | None = None,
         injector_stride: int = 4,
         use_prior: bool = True,
+        tuning: Tuning = "injector",
     ) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False).eval()
         dims: Sequence[int] = backbone.block_dims
         depth = len(dims)
         blocks = range(depth) if injector_blocks is None else sorted(set(injector_blocks))
+        if tuning == "none":
+            blocks = []
+        make: Mapping[str, Callable[[int], nn.Module]] = {
+            "injector": lambda dim: PriorAlignedInjector(dim, injector_stride, use_prior),
+            "adapter": Adapter,
+            "multi_scale_adapter": MultiScaleAdapter,
+        }
         self.injectors = nn.ModuleDict(
-            {str(i): PriorAlignedInjector(dims[i], injector_stride, use_prior) for i in blocks}
+            {str(i): make[tuning](dims[i]) for i in blocks if tuning in make}
         )
-        # without any injector all blocks are shared
-        self.first = min(blocks, default=depth - 1)
+        # how many blocks come before anything that is tuned; without any tuning it is all of them
+        self.untuned = min(blocks, default=depth - 1) + 1
+        if tuning == "lora" and blocks:
+            add_lora(backbone, [backbone.block_name(i) for i in blocks])
+            self.untuned -= 1  # the update is in the block, not after it
 
     def train(self, mode: bool = True) -> InjectedImageEncoder:
-        """Only the injectors follow the mode; the frozen encoder stays in evaluation mode."""
+        """Only the injectors follow the mode; the statistics of SAM's encoder stay as they are."""
         super().train(mode)
         self.backbone.eval()
         return self
 
-    @torch.no_grad()
     def shared(self, images: Tensor) -> SharedFeatures:
-        """The part that no prior touches, to be run once an image and without gradient.
+        """The part that no prior touches, to be run once an image.
+
+        Blocks before the first one that learns make no graph, since nothing in them asks for a
+        gradient.
 
         Args:
             images: `(B, 3, S, S)`, normalised as SAM expects.
         """
-        detail = None
+        detail = []
         feature: Tensor
         x = feature = self.backbone.stem(images)
-        # an injector may stand before the detail block, whose shared output knows no prior
-        for index in range(max(self.first, self.backbone.detail_block) + 1):
+        # an injector may stand before a detail block, whose shared output knows no prior
+        for index in range(max(self.untuned, *(i + 1 for i in self.backbone.detail_blocks), 0)):
             x = self.backbone.block(index, x)
-            if index == self.first:
+            if index == self.untuned - 1:
                 feature = x
-            if index == self.backbone.detail_block:
-                detail = x
-        return SharedFeatures(feature, detail)
+            if index in self.backbone.detail_blocks:
+                detail.append(x)
+        return SharedFeatures(feature, tuple(detail))
 
     def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
         """The part from the first injector on.
@@ -208,8 +240,8 @@ class InjectedImageEncoder(nn.Module):
             the image embedding `F_e`, `(B, 256, S / 16, S / 16)`.
         """
         x = feature
-        for index in range(self.first, len(self.backbone.block_dims)):
-            if index > self.first:
+        for index in range(max(self.untuned - 1, 0), len(self.backbone.block_dims)):
+            if index >= self.untuned:
                 x = self.backbone.block(index, x)
             if str(index) in self.injectors:
                 x = self.injectors[str(index)](x, prior)

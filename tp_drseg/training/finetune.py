@@ -130,9 +130,10 @@ def default_config(
     parts |= {PARTS[name]: 0.1 if name == "encoder" else 0.3 for name in train}
     return TrainingConfig(
         steps=steps,
-        learning_rate=3e-3,
+        learning_rate=2e-2,
         warmup=min(20, steps),
         weight_decay=0.0,
+        bce_weight=3.0,
         parts=parts,
         ask=() if train else tuple(lesion.name for lesion in lesions),
         averaging=0.97,

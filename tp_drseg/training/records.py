@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tp_drseg.extras import require
-from tp_drseg.files import atomic_write, write_text
+from tp_drseg.files import atomic_write, output_error, write_text
 
 
 class Records:
@@ -96,11 +96,14 @@ def _save(figure: Any, axes: Any, path: Path) -> None:
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row.keys())
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    try:
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, row.keys())
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def _drop_after(path: Path, step: int) -> None:

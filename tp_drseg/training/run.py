@@ -34,7 +34,14 @@ from tp_drseg.training.trainer import NOT_COMPARED, Trainer, launch
 
 logger = logging.getLogger(__name__)
 
-_VERSIONS = ("torch", "timm", "open_clip_torch", "segment-anything-py", "lightning-fabric", "numpy")
+_VERSIONS = (
+    "torchvision",
+    "timm",
+    "open_clip_torch",
+    "segment-anything-py",
+    "lightning-fabric",
+    "numpy",
+)
 _WIDEST = 1.2  # photographs are kept at so many times the working diameter
 
 
@@ -255,7 +262,11 @@ def _start(
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "tp-drseg": __version__}
+    found = {
+        "python": platform.python_version(),
+        "tp-drseg": __version__,
+        "torch": torch.__version__,  # names the build too
+    }
     for name in _VERSIONS:
         try:
             found[name] = version(name)

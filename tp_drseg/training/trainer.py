@@ -62,12 +62,7 @@ def launch(config: TrainingConfig, accelerator: str = "auto") -> Fabric:
             f"training.batch_size ({config.batch_size}) must be a multiple of the number of "
             f"processes ({world}) times training.micro_batch ({config.micro_batch})."
         )
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=local,
-        num_nodes=max(1, world // local),
-        precision=_precision(config.precision, accelerator),
-    )
+    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=max(1, world // local))
     fabric.launch()
     return fabric
 
@@ -106,6 +101,7 @@ class Trainer:
         self.folder, self.validate = folder, validate
         self.steps = config.total_steps(len(crops.photographs))
         self.fabric = fabric or launch(config)
+        self.bf16 = _takes_bf16(config.precision, self.fabric.device.type)
         groups = open_parts(model, config.parts)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
@@ -227,9 +223,10 @@ class Trainer:
         if clicks is not None:
             clicks = Clicks(clicks.coordinates.to(device), clicks.labels.to(device))
         classes = batch.classes.to(device)
-        logits = self.wrapped(
-            batch.images.to(device), batch.priors.to(device), classes, clicks
-        ).float()
+        # not Fabric's own mixed precision, which would round the inputs, such as clicks, too
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            logits = self.wrapped(batch.images.to(device), batch.priors.to(device), classes, clicks)
+        logits = logits.float()
         catalog = self.model.catalog
         weights = torch.full((len(catalog),), self.config.bce_weight)
         for name, weight in self.config.bce_weights.items():
@@ -293,16 +290,15 @@ class Trainer:
         return {**settings, "photographs": [p.name for p in self.crops.photographs]}
 
 
-def _precision(wanted: Precision, accelerator: str) -> Any:
-    """Fabric's name of a precision; `auto` asks the hardware."""
-    if wanted == "auto":
-        if accelerator in ("auto", "cuda") and torch.cuda.is_available():
-            wanted = (
-                "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-            )
-        else:
-            # where the processor lacks the instructions bf16 is slower than float32
-            ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-            wanted = "bf16" if accelerator != "mps" and ask() else "float32"
-        logger.info("precision: %s", wanted)
-    return "bf16-mixed" if wanted == "bf16" else "32-true"
+def _takes_bf16(wanted: Precision, device: str) -> bool:
+    """Whether to work in bf16; `auto` asks the hardware."""
+    if wanted != "auto":
+        return wanted == "bf16"
+    if device == "cuda":
+        found = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # where the processor lacks the instructions bf16 is slower than float32
+        ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        found = device == "cpu" and ask()
+    logger.info("precision: %s", "bf16" if found else "float32")
+    return bool(found)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tp_drseg import extras
+from tp_drseg.errors import MissingExtraError
+from tp_drseg.evaluation.cases import Cases
+from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, evaluate
+from tp_drseg.evaluation.predictions import Prediction
+from tp_drseg.evaluation.report import write_report
+from tp_drseg.evaluation.scores import CONVENTIONS
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a page shows and links to; refuses tags that do not close."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_report(
+    given: Any, fake_model: Any, make_prediction: Callable[..., Prediction], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    seen = [make_prediction(name, seed) for seed, name in enumerate(("<b>eye</b>", "b", "c", "d"))]
+    samples, free = given(*seen), given(make_prediction("clean", 9, share=0))
+    cases = Cases(each=1)
+    measured = evaluate(
+        fake_model, samples, lesion_free=free, bootstrap=50, froc=FROC_THRESHOLDS, watch=cases
+    )
+    path = tmp_path / "new" / "report.html"
+    write_report(path, measured, cases, model="a model & more", data="four photographs")
+    source = path.read_text(encoding="utf-8")
+    page = Page(source)
+    assert page.links and all(link.startswith("data:image/") for link in page.links)
+    assert not re.search(r"https?:|@import|url\(|<script|<link", source)
+    kinds = [link.partition(";")[0] for link in page.links]
+    assert kinds.count("data:image/svg+xml") == 2  # precision-recall and free response
+    assert kinds.count("data:image/jpeg") == 2 * 3  # whole and detail; best, worst, false
+    for link in page.links:
+        content = base64.b64decode(link.partition(",")[2], validate=True)
+        assert content[:2] == b"\xff\xd8" or b"<svg" in content
+    assert "a model & more" in page.text and "<b>eye</b>" in page.text
+    (score,) = (s for s in measured["own"] if s.photographs)
+    for name in ("average_precision", "pooled_dice", "dice_per_image", "share_found"):
+        low, high = score.intervals[name]
+        assert f"{getattr(score, name):.3f}" in page.text and f"{low:.2f}-{high:.2f}" in page.text
+    for title, text in CONVENTIONS.items():
+        assert title in page.text and text in page.text
+    best = cases.best("haemorrhage")[0].score
+    assert f"Dice {best.dice:.2f}" in page.text
+
+
+@pytest.mark.parametrize("name", ["matplotlib", "jinja2"])
+def test_without_the_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = extras.find_spec
+    monkeypatch.setattr(
+        extras, "find_spec", lambda wanted: None if wanted == name else original("json")
+    )
+    with pytest.raises(MissingExtraError, match=rf"{name} is not installed.*tp-drseg\[report\]"):
+        write_report(tmp_path / "report.html", {}, Cases(), model="", data="")
+    assert not list(tmp_path.iterdir())

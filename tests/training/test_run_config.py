@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tp_drseg import extras
+from tp_drseg.errors import ConfigError, MissingExtraError
+from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.run_config import (
+    RECIPES,
+    DataConfig,
+    RunConfig,
+    StartConfig,
+    read_run,
+    recipe,
+    write_run,
+)
+
+RUN: dict[str, Any] = {
+    "data": {"root": "IDRiD"},
+    "start": {"sam": "mobile_sam.pt"},
+    "training": {"steps": 5},
+}
+
+
+def write(path: Path, **sections: Any) -> Path:
+    """A run with some fields of its sections changed."""
+    data = {k: {**v, **sections.pop(k, {})} for k, v in RUN.items()}
+    path.write_text(yaml.safe_dump({**data, **sections}))
+    return path
+
+
+def test_defaults(tmp_path: Path) -> None:
+    found = read_run(write(tmp_path / "run.yaml"))
+    assert found == RunConfig(
+        DataConfig("IDRiD"), StartConfig("mobile_sam.pt"), TrainingConfig(steps=5)
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    config = RunConfig(
+        DataConfig("a folder/Größe", "ddr", "valid", folds=0, lesion_free="healthy", diameter=900),
+        StartConfig(checkpoint="embedded", changes={"injector_blocks": (1, 2), "text": "name"}),
+        TrainingConfig(
+            epochs=0.5, learning_rate=1e-5, parts={"": 0.0, "detail_head.": 3.0}, ask=("EX", "MA"),
+            scales=(1.0, 1.0), bce_weights={"EX": 2.5}, precision="bf16",
+        ),
+        most_marked=None,
+    )  # fmt: skip
+    write_run(config, tmp_path / "run.yaml")
+    found = read_run(tmp_path / "run.yaml")
+    assert found.data == config.data and found.training == config.training
+    assert found.start.changes == {"injector_blocks": [1, 2], "text": "name"}
+    assert found.most_marked is None
+    write_run(found, tmp_path / "again.yaml")
+    assert (tmp_path / "again.yaml").read_text() == (tmp_path / "run.yaml").read_text()
+    # every field is there
+    assert (
+        yaml.safe_load((tmp_path / "run.yaml").read_text())["training"].keys()
+        == vars(config.training).keys()
+    )
+
+
+def test_changes_from_outside(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.yaml", training={"steps": None, "epochs": 3})
+    found = read_run(
+        path, {"data.root": "else", "training.steps": 9, "training.epochs": None, "start.clip": "c"}
+    )
+    assert found.data.root == "else" and found.start.clip == "c"
+    assert found.training.steps == 9 and found.training.epochs is None
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"training": {"stepz": 3}}, ["training.stepz"]),
+        ({"data": {"rot": "x"}}, ["data.rot"]),
+        ({"start": {"weights": "x"}}, ["start.weights"]),
+        ({"trainin": {}}, ["trainin"]),
+        ({"training": {"learning_rate": "fast"}}, ["training.learning_rate"]),
+        ({"training": {"steps": 1.5}}, ["training.steps"]),
+        ({"training": {"scales": [1.0]}}, ["training.scales"]),
+        ({"training": {"scales": [1, "x"]}}, ["training.scales.1"]),
+        ({"training": {"parts": {"a": "b"}}}, ["training.parts.a"]),
+        ({"training": {"parts": ["a"]}}, ["training.parts"]),
+        ({"training": {"precision": "fp8"}}, ["training.precision"]),
+        ({"training": {"schedule": "linear"}}, ["training.schedule"]),
+        ({"training": {"epochs": 2}}, ["training.steps or training.epochs"]),
+        ({"training": {"steps": None}}, ["training.steps or training.epochs"]),
+        ({"training": {"batch_size": 0}}, ["training.batch_size"]),
+        ({"training": {"ask": "EX"}}, ["training.ask"]),
+        ({"data": {"root": None}}, ["data.root"]),
+        ({"data": {"folds": 1}}, ["data.folds"]),
+        ({"data": {"lesion_free_held_out": -1}}, ["data.lesion_free_held_out"]),
+        ({"data": {"diameter": 5}}, ["data.diameter"]),
+        ({"start": {"checkpoint": "embedded"}}, ["start.sam", "start.checkpoint"]),
+        ({"start": {"sam": None}}, ["start.sam", "start.checkpoint"]),
+        ({"start": {"sam": None, "checkpoint": "x", "clip": "y"}}, ["start.clip"]),
+        ({"start": {"changes": {"colour": 1}}}, ["start.changes", "colour", "working_diameter"]),
+        ({"start": {"changes": {"clip": {}}}}, ["start.changes", "clip"]),
+        ({"most_marked": 2}, ["most_marked"]),
+        ({"data": {"rot": "x"}, "training": {"seed": "y"}}, ["data.rot", "training.seed"]),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, sections: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_run(write(tmp_path / "run.yaml", **sections))
+    assert "run.yaml" in str(caught.value)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("missing", ["data", "start", "training"])
+def test_missing_sections(tmp_path: Path, missing: str) -> None:
+    text = yaml.safe_dump({name: value for name, value in RUN.items() if name != missing})
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"{missing}: "):
+        read_run(tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: [", "cannot be read as YAML"),
+        ("- a list", "must have named fields"),
+        ("", "must have named fields"),
+        ("data: IDRiD\nstart: {sam: x}\ntraining: {steps: 1}", "data: "),
+        ("!!python/object/apply:os.getcwd []", "cannot be read as YAML"),
+    ],
+)
+def test_no_run_at_all(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_run(tmp_path / "run.yaml", {"data.root": "else"} if "IDRiD" in text else None)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "no.yaml", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read_run(path)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes(name: str) -> None:
+    found = read_run(recipe(name))
+    assert found.start.sam and found.data.folds
+    if name.startswith("vit_b"):  # what the paper says
+        training = found.training
+        assert training.learning_rate == 1e-4 and training.bce_weight == 1
+        assert training.epochs == (500 if name.endswith("idrid") else 200)
+        assert training.scales == (1, 1) and training.lesions == 0
+
+
+def test_every_recipe_has_its_file() -> None:
+    assert {path.stem for path in recipe("tiny").parent.glob("*.yaml")} == set(RECIPES)
+
+
+@pytest.mark.parametrize("module", ["yaml", "pydantic"])
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setattr(
+        extras, "find_spec", lambda name: None if name == module else find_spec(name)
+    )
+    with pytest.raises(MissingExtraError, match=rf"{module} .*tp-drseg\[train\]"):
+        read_run(write(tmp_path / "run.yaml"))
