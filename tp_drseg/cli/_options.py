@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,6 +53,26 @@ ModelOption = Annotated[
 ]
 RevisionOption = Annotated[
     str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a model on the Hub.")
+]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR", exists=True, file_okay=False, help="The data set, or a folder above it."
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
+        "masks/<lesion>/."
+    ),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        help="train, valid or test, as the data set has them; by default the training set, "
+        "or all where there are no splits."
+    ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where the model runs.")]
 VerboseOption = Annotated[

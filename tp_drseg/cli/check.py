@@ -8,31 +8,20 @@ from typing import Annotated
 import typer
 
 from tp_drseg.cli._errors import SOME_FAILED
-from tp_drseg.cli._options import DebugOption, VerboseOption
+from tp_drseg.cli._options import (
+    DataOption,
+    DebugOption,
+    FormatOption,
+    SplitOption,
+    VerboseOption,
+)
 from tp_drseg.errors import DataError, LesionError
 
 
 def check(
-    data: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", exists=True, file_okay=False, help="The data set, or a folder above it."
-        ),
-    ],
-    format: Annotated[
-        str,
-        typer.Option(
-            help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
-            "masks/<lesion>/."
-        ),
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, valid or test, as the data set has them; by default the training set, "
-            "or all where there are no splits."
-        ),
-    ] = None,
+    data: DataOption,
+    format: FormatOption,
+    split: SplitOption = None,
     lesions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file with lesions of your own, as for finetune."),

@@ -10,11 +10,14 @@ import typer
 
 from tp_drseg.cli import _model
 from tp_drseg.cli._options import (
+    DataOption,
     DebugOption,
     Device,
     DeviceOption,
+    FormatOption,
     ModelOption,
     RevisionOption,
+    SplitOption,
     VerboseOption,
 )
 from tp_drseg.cli._table import show_table
@@ -33,26 +36,9 @@ class Part(str, Enum):
 
 
 def evaluate(
-    data: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR", exists=True, file_okay=False, help="The data set, or a folder above it."
-        ),
-    ],
-    format: Annotated[
-        str,
-        typer.Option(
-            help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
-            "masks/<lesion>/."
-        ),
-    ] = "idrid",
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, valid or test, as the data set has them; by default the training set, "
-            "or all where there are no splits."
-        ),
-    ] = None,
+    data: DataOption,
+    format: FormatOption = "idrid",
+    split: SplitOption = None,
     part: Annotated[
         Part | None,
         typer.Option(

@@ -9,18 +9,23 @@ from typing import Annotated
 import typer
 
 from tp_drseg.cli._logging import set_level
-from tp_drseg.cli._options import DebugOption, ModelOption, RevisionOption, VerboseOption
+from tp_drseg.cli._options import (
+    DataOption,
+    DebugOption,
+    FormatOption,
+    ModelOption,
+    RevisionOption,
+    VerboseOption,
+)
 
 
 def finetune(
     lesions: Annotated[
         Path, typer.Option(metavar="FILE", help="YAML file with the lesions and descriptions.")
     ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="The annotated photographs.")],
+    data: DataOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
-    format: Annotated[
-        str, typer.Option(help="How the data is laid out; see `tp-drseg check --help`.")
-    ] = "folder",
+    format: FormatOption = "folder",
     folds: Annotated[
         int,
         typer.Option(

@@ -89,6 +89,13 @@ def finetune(
                 "The descriptions of %s hardly point at it: the prior is %+.2f higher on it than "
                 "beside it. Describe its colour, shape and place in other words.", name, contrast,
             )  # fmt: skip
+    logger.info(
+        "what learns: the class groups of %s%s",
+        ", ".join(new if not train else model.catalog.names),
+        "; nothing else, so that known lesions stay as they are, to the bit"
+        if not train
+        else f", and {', '.join(train)}: known lesions change",
+    )
     with only_new_groups(model, known) if not train else nullcontext():
         trainer = Trainer(model, crops, config, out)
         model = trainer.run()
