@@ -114,7 +114,9 @@ def finetune(
     }
     if validation:
         found = evaluate(model, validation, bootstrap=0)["own"]
-        facts[f"Validation on {len(validation)} photographs"] = as_table(found)
+        scored = {score.lesion for score in found if score.photographs}
+        rows = {name: row for name, row in as_table(found).items() if name in scored}
+        facts[f"Validation on {len(validation)} photographs"] = rows
         facts["Convention"] = CONVENTION
     model.config = model.config.replace(training=facts)
     model.save_pretrained(out / "model")
