@@ -56,7 +56,8 @@ def _no_gradient() -> Iterator[None]:
 def test_shapes(model: TPDRSeg) -> None:
     images, priors, classes = inputs(2, 3)
     logits = model(images, priors, classes)
-    assert logits.shape == (2, 3, 16, 16) and logits.isfinite().all()
+    side = 32 if model.config.detail else 16
+    assert logits.shape == (2, 3, side, side) and logits.isfinite().all()
     assert torch.equal(model.decode(model.shared(images), priors, classes), logits)
 
 
@@ -82,7 +83,7 @@ def test_clicks_reach_their_own_prompt(model: TPDRSeg) -> None:
     coordinates = torch.full((4, 2, 2), 20.0)
     labels = torch.tensor([[ON, ON]] * 4)
     before = model(images, priors, classes, Clicks(coordinates, labels))
-    assert before.shape == (2, 2, 16, 16)
+    assert before.shape == (2, 2, 32, 32)
     # the second lesion of the first image gets a box in place of the points
     labels[1] = torch.tensor([TOP_LEFT, BOTTOM_RIGHT])
     coordinates[1, 1] = 50.0

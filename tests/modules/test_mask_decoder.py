@@ -4,7 +4,7 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder as MetaMaskDecoder
 from segment_anything.modeling import PromptEncoder, TwoWayTransformer
-from torch import nn
+from torch import Tensor, nn
 
 from tp_drseg.modules.mask_decoder import DetailHead, MaskDecoder
 
@@ -58,17 +58,45 @@ def test_only_what_is_used_learns(decoder: MaskDecoder) -> None:
     assert not decoder.iou_prediction_head.layers[0].weight.requires_grad
 
 
+DIMS = (5, 6, 7)  # channels of strides 4, 8 and 16
+
+
+def pyramid(images: int) -> list[Tensor]:
+    """Features of images of 64x32 pixels."""
+    return [
+        torch.randn(images, dim, 64 // stride, 32 // stride)
+        for dim, stride in zip(DIMS, (4, 8, 16), strict=True)
+    ]
+
+
 def test_fresh_detail_head_adds_exactly_zero() -> None:
-    head = DetailHead(6)
-    fine = head.features(torch.randn(2, 6, 8, 8))
+    head = DetailHead(DIMS, width=4)
+    fine = head.features(torch.randn(2, 3, 64, 32), pyramid(2))
+    assert fine.shape == (2, 4, 32, 16)
     added = head(fine, torch.randn(4, 256))
-    assert torch.equal(added, torch.zeros(4, 1, 8, 8))
+    assert torch.equal(added, torch.zeros(4, 1, 32, 16))
+
+
+def test_every_level_and_the_image_have_a_say() -> None:
+    torch.manual_seed(0)
+    head = DetailHead(DIMS, width=4)
+    image, levels = torch.randn(1, 3, 64, 32, requires_grad=True), pyramid(1)
+    for level in levels:
+        level.requires_grad_(True)
+    # what a single pixel of the result, in the middle of the upper left cell, depends on
+    head.features(image, levels)[0, :, 3, 3].sum().backward()
+    for given, stride in zip([image, *levels], (1, 4, 8, 16), strict=True):
+        assert given.grad is not None
+        touched = given.grad.abs().sum(dim=(0, 1)) > 0
+        assert touched[7 // stride, 7 // stride]
+        # the lower end of the image is out of its reach
+        assert not touched[-1].any() or stride == 16
 
 
 @torch.no_grad()
 def test_prompts_in_a_row_share_their_image() -> None:
     torch.manual_seed(0)
-    head = DetailHead(6)
+    head = DetailHead(DIMS, width=6)
     nn.init.normal_(head.choose.layers[-1].weight)
     fine, tokens = torch.randn(2, 6, 8, 4), torch.randn(6, 256)  # three prompts for each of two
     added = head(fine, tokens)
