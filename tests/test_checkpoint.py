@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import tp_drseg
-from tp_drseg import checkpoint
+from tp_drseg import checkpoint, hardware
 from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError, OutputError
 from tp_drseg.model import TPDRSeg
@@ -56,7 +56,7 @@ def test_save_load_save_gives_the_same_bytes(
     )
     stir(model)
     assert model.save_pretrained(tmp_path / "first") == tmp_path / "first"
-    again = TPDRSeg.from_pretrained(tmp_path / "first", device="cpu")
+    again = TPDRSeg.from_pretrained(tmp_path / "first", device="cpu", dtype="float32")
     again.save_pretrained(tmp_path / "second")
     first, second = files_of(tmp_path / "first"), files_of(tmp_path / "second")
     assert set(first) == NAMES
@@ -77,7 +77,9 @@ def test_a_loaded_model_gives_the_same_logits(
     small_model: TPDRSeg, stir: Callable[[nn.Module], nn.Module], tmp_path: Path
 ) -> None:
     stir(small_model)
-    again = TPDRSeg.from_pretrained(small_model.save_pretrained(tmp_path), device="cpu")
+    again = TPDRSeg.from_pretrained(
+        small_model.save_pretrained(tmp_path), device="cpu", dtype="float32"
+    )
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(1, 3, 64, 64, generator=generator) * 255
     priors = torch.rand(1, 2, 4, 4, generator=generator)
@@ -98,7 +100,7 @@ def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
     parent = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "STALE" not in parent and "0.4321" in parent and "Parent: none" in parent
 
-    child = TPDRSeg.from_pretrained(tmp_path, device="cpu")
+    child = TPDRSeg.from_pretrained(tmp_path, device="cpu", dtype="float32")
     child.config = child.config.replace(parent="org/parent@abc", training={})
     child.save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
@@ -265,13 +267,74 @@ def test_a_folder_that_cannot_be_made(small_model: TPDRSeg, tmp_path: Path) -> N
         small_model.save_pretrained(tmp_path / "file" / "folder")
 
 
-def test_devices(saved: Path) -> None:
-    assert TPDRSeg.from_pretrained(saved, device="cpu").device == torch.device("cpu")
-    assert checkpoint.pick_device("auto").type in ("cuda", "mps", "cpu")
-    assert checkpoint.pick_device(torch.device("cpu")) == torch.device("cpu")
-    for name in ("gpu0", "cuda:99"):
-        with pytest.raises(ConfigError, match=f"'{name}'"):
-            checkpoint.pick_device(name)
+def all_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, those that are in no checkpoint included."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("kind", ["tiny_vit", "vit"])
+def test_loading_leaves_no_trace_of_how_the_model_was_built(
+    kind: str,
+    dtype: str,
+    make_model: Callable[..., TPDRSeg],
+    stir: Callable[[nn.Module], nn.Module],
+    tmp_path: Path,
+) -> None:
+    model = make_model(kind, storage_dtype=dtype)
+    stir(model)
+    path = model.save_pretrained(tmp_path) / "model.safetensors"
+    plain = TPDRSeg(checkpoint.read_config(tmp_path / "config.json")).eval()
+    plain.load_state_dict(load_file(path))
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    loaded = TPDRSeg.from_pretrained(tmp_path, device="cpu", dtype="float32")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    path.write_bytes(b"another file")  # nothing is read from it any more
+
+    found, expected = all_tensors(loaded), all_tensors(plain)
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert found[name].device == value.device and found[name].dtype == value.dtype, name
+        assert found[name].requires_grad == value.requires_grad, name
+        assert torch.equal(found[name], value), name
+    assert [type(m) for m in loaded.modules()] == [type(m) for m in plain.modules()]
+    assert not any(module.training for module in loaded.modules())
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 3, 64, 64, generator=generator) * 255
+    priors = torch.rand(1, 2, 4, 4, generator=generator)
+    with torch.inference_mode():
+        logits = loaded(images, priors, torch.tensor([0, 2]))
+        assert torch.equal(logits, plain(images, priors, torch.tensor([0, 2])))
+
+
+@pytest.mark.parametrize("small_config", ["tiny_vit", "vit"], indirect=True)
+def test_no_parameter_is_filled_before_loading(small_config: TPDRSegConfig) -> None:
+    with checkpoint.without_values():
+        empty = TPDRSeg(small_config)
+    # torch counts how often a tensor was changed in place
+    assert not [name for name, p in empty.named_parameters() if p._version > 0]
+    filled = TPDRSeg(small_config)
+    assert sum(p._version > 0 for p in filled.parameters()) > 50
+
+
+def test_a_model_whose_weights_were_rounded_is_not_saved(
+    make_model: Callable[..., TPDRSeg], tmp_path: Path
+) -> None:
+    model = make_model().to(torch.bfloat16)
+    with pytest.raises(CheckpointError, match=r"bfloat16.*float32.*dtype='float32'"):
+        model.save_pretrained(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+    make_model(storage_dtype="bfloat16").to(torch.bfloat16).save_pretrained(tmp_path)
+
+
+def test_devices_and_types(saved: Path) -> None:
+    model = TPDRSeg.from_pretrained(saved, device="cpu", dtype="bfloat16")
+    assert model.device == torch.device("cpu") and model.dtype == torch.bfloat16
+    auto = TPDRSeg.from_pretrained(saved)
+    assert auto.dtype == hardware.pick_dtype("auto", auto.device)
+    with pytest.raises(ConfigError, match="float16 works on CUDA alone"):
+        TPDRSeg.from_pretrained(saved, device="cpu", dtype="float16")
 
 
 @pytest.mark.skipif(
@@ -283,5 +346,5 @@ def test_the_embedded_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatc
         raise AssertionError("it went to the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    model = TPDRSeg.from_pretrained(device="cpu")
+    model = TPDRSeg.from_pretrained(device="cpu", dtype="float32")
     assert (model.model_id, model.revision) == ("tp-drseg-tiny", None)

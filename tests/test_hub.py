@@ -126,12 +126,14 @@ def published(hub: HubServer, folder: Path) -> Repository:
 
 def load_call(repo_id: str, cache: Path, **options: Any) -> str:
     given = "".join(f", {name}={value!r}" for name, value in options.items())
-    return f'TPDRSeg.from_pretrained("{repo_id}", cache_dir=r"{cache}", device="cpu"{given})'
+    arguments = f'cache_dir=r"{cache}", device="cpu", dtype="float32"{given}'
+    return f'TPDRSeg.from_pretrained("{repo_id}", {arguments})'
 
 
 def push_call(folder: Path, repo_id: str, **options: Any) -> str:
     given = "".join(f", {name}={value!r}" for name, value in options.items())
-    return f'TPDRSeg.from_pretrained(r"{folder}", device="cpu").push_to_hub("{repo_id}"{given})'
+    model = f'TPDRSeg.from_pretrained(r"{folder}", device="cpu", dtype="float32")'
+    return f'{model}.push_to_hub("{repo_id}"{given})'
 
 
 def test_pushed_and_loaded_again(

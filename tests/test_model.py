@@ -78,6 +78,59 @@ def test_many_at_once_are_as_one_at_a_time(model: TPDRSeg) -> None:
     assert not torch.allclose(other_prior[:, 0], together[:, 0], atol=1e-3)
 
 
+@pytest.mark.parametrize("clicked", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "detail"), [("tiny_vit", True), ("tiny_vit", False), ("vit", False)]
+)
+def test_bf16_is_close_to_float32(
+    make_model: Callable[..., TPDRSeg], stir: Stir, kind: str, detail: bool, clicked: bool
+) -> None:
+    model = make_model(kind, detail=detail)
+    stir(model)
+    images, priors, classes = inputs(2, 3)
+    clicks = Clicks(torch.full((6, 2, 2), 20.0), torch.tensor([[ON, ON]] * 6)) if clicked else None
+    expected = model(images, priors, classes, clicks)
+    model.to(torch.bfloat16)
+    assert model.dtype == torch.bfloat16
+    found = model(images, priors, classes, clicks)
+    assert found.dtype == torch.float32 and found.shape == expected.shape
+    assert not torch.equal(found, expected)  # it was another computation
+    error = (found - expected).square().mean().sqrt() / (expected - expected.mean()).std()
+    assert error < 0.1
+    assert torch.equal(model(images, priors, classes, clicks), found)
+
+
+@BOTH_KINDS
+def test_priors_in_bf16(model: TPDRSeg) -> None:
+    images = inputs(1, 1)[0] / 255
+    texts = ["yellow spots", "dark red dots"]
+    expected = model.explicit_prior(images, texts)
+    model.to(torch.bfloat16)
+    features = model.explicit_prior.image_features(images)
+    assert features.dtype == model.explicit_prior.text_features(texts).dtype == torch.float32
+    torch.testing.assert_close(features.norm(dim=1), torch.ones_like(features[:, 0]))
+    found = model.explicit_prior(images, texts)
+    assert found.dtype == torch.float32 and found.min() == 0 and found.max() == 1
+    assert not torch.equal(found, expected)
+    assert (found - expected).square().mean().sqrt() < 0.05
+
+
+@BOTH_KINDS
+def test_a_photograph_in_bf16(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    prompts = {"points": [(80, 60, 1)], "boxes": [(60, 40, 100, 80)]}
+    expected = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
+    model.to(torch.bfloat16)
+    found = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
+    again = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
+    for one, same, exact in zip(found, again, expected, strict=True):
+        assert one.probability.dtype == one.prior.dtype == np.float32
+        assert np.abs(one.probability - exact.probability).max() < 0.1
+        assert np.abs(one.prior - exact.prior).max() < 0.2
+        np.testing.assert_array_equal(one.probability, same.probability)
+        np.testing.assert_array_equal(one.prior, same.prior)
+    assert model.explain(photo, "anything at all").dtype == np.float32
+
+
 def test_clicks_reach_their_own_prompt(model: TPDRSeg) -> None:
     images, priors, classes = inputs(2, 2)
     coordinates = torch.full((4, 2, 2), 20.0)

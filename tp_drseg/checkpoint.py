@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import HfApi, hf_hub_download
@@ -20,7 +22,8 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError
@@ -152,8 +155,39 @@ def read_config(path: Path) -> TPDRSegConfig:
         raise ConfigError(f"{path}: {error}") from error
 
 
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Builds modules on the CPU without first giving their parameters random values.
+
+    Not on torch's meta device, where buffers that are in no checkpoint would be lost. The global
+    random state stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    """Whatever would change a parameter in place does nothing."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        in_place = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+        # torch.nn.init passes it by name
+        changed = args[0] if args else kwargs.get("tensor")
+        if in_place and isinstance(changed, nn.Parameter):
+            return changed
+        return func(*args, **kwargs)
+
+
 def load_weights(model: TPDRSeg, path: Path) -> None:
-    """Loads all tensors of a model, strictly.
+    """Replaces all tensors of a model by those of a file, strictly; types stay the model's.
 
     Raises:
         CheckpointError: for a truncated file, or a missing, unexpected or misshapen tensor.
@@ -178,13 +212,20 @@ def load_weights(model: TPDRSeg, path: Path) -> None:
             f"{path} does not fit its config.json in {len(problems)} tensors: {shown}. The two "
             f"files must come from the same checkpoint."
         )
-    model.load_state_dict(weights, strict=True)
+    # out of the mapped file, which may be written anew while the model is in use
+    own = {n: value.to(expected[n].dtype, copy=True) for n, value in weights.items()}
+    model.load_state_dict(own, strict=True, assign=True)
 
 
 def save(model: TPDRSeg, folder: Path) -> Path:
     """See `TPDRSeg.save_pretrained`."""
-    make_folder(folder)
     dtype: torch.dtype = getattr(torch, model.config.storage_dtype)
+    if model.dtype.itemsize < 4 and model.dtype != dtype:
+        raise CheckpointError(
+            f"This model computes in {_name(model.dtype)}, to which its weights were rounded, so "
+            f"they cannot be saved as {_name(dtype)}. Load it with dtype='float32' to save it."
+        )
+    make_folder(folder)
     tensors = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
     with atomic_write(folder / WEIGHTS_NAME) as file:
         file.write(to_bytes(tensors, metadata={"format": "pt"}))
@@ -221,24 +262,8 @@ def push(
     return str(commit.commit_url)
 
 
-def pick_device(device: str | torch.device) -> torch.device:
-    """The device that a name stands for; `auto` is CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ConfigError: for a name that torch does not know or a device that is not there.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(
-            f"Device {str(device)!r} cannot be used here: {error}. Use auto or cpu."
-        ) from error
-    return picked
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import torch.nn.functional as F
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
-from tp_drseg import checkpoint
+from tp_drseg import checkpoint, hardware
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.lesions import Lesion, LesionCatalog
 from tp_drseg.modules.clicks import Clicks, embed_clicks
 from tp_drseg.modules.clip import build_clip
+from tp_drseg.modules.exact import ExactBuffers, float32_or_longer
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
 from tp_drseg.modules.image_encoder import (
     EMBEDDING_DIM,
@@ -31,13 +33,29 @@ if TYPE_CHECKING:
 
     from tp_drseg.fundus import ImageSource
     from tp_drseg.inference.result import Segmentation
+    from tp_drseg.inference.view import FundusView
 
 # SAM's statistics, RGB in [0, 255]
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-class TPDRSeg(nn.Module):
+@dataclass(frozen=True)
+class PromptedFeatures:
+    """What SAM's decoder is given for each of N prompts.
+
+    Attributes:
+        embedding: `F_e`, `(N, 256, S / 16, S / 16)`.
+        sparse: `E_s`, `(N, n, 256)`.
+        dense: `E_d`, `(N, 256, S / 16, S / 16)`.
+    """
+
+    embedding: Tensor
+    sparse: Tensor
+    dense: Tensor
+
+
+class TPDRSeg(ExactBuffers):
     """Text-prompted segmentation of diabetic retinopathy lesions (TP-DRSeg, MICCAI 2024).
 
     A frozen CLIP turns the explicit description of a lesion into a prior map
@@ -47,6 +65,9 @@ class TPDRSeg(nn.Module):
 
     The constructor builds the architecture with random weights and downloads nothing. Use
     `from_pretrained` for a trained model and `from_backbones` to start training.
+
+    Turned into bf16 or float16 (`model.to(torch.bfloat16)`) it takes the same inputs and gives
+    logits, probabilities and priors in float32 all the same.
 
     Args:
         config: everything that is needed to build the architecture.
@@ -58,6 +79,11 @@ class TPDRSeg(nn.Module):
 
     pixel_mean: Tensor
     pixel_std: Tensor
+    exact_buffers = (
+        "pixel_mean",
+        "pixel_std",
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    )
 
     def __init__(self, config: TPDRSegConfig) -> None:
         super().__init__()
@@ -127,30 +153,20 @@ class TPDRSeg(nn.Module):
         Args:
             images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
         """
-        normalised = (images - self.pixel_mean) / self.pixel_std
+        normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.dtype)
         features = self.image_encoder.shared(normalised)
         if self.detail_head is None:
             return SharedFeatures(features.feature)
         fine = self.detail_head.features(normalised, features.detail)
         return SharedFeatures(features.feature, (fine,))
 
-    def decode(
-        self,
-        features: SharedFeatures,
-        priors: Tensor,
-        classes: Tensor,
-        clicks: Clicks | None = None,
-    ) -> Tensor:
-        """Mask logits of L lesions on each of B images.
+    def prompt(self, features: SharedFeatures, priors: Tensor, classes: Tensor) -> PromptedFeatures:
+        """What the text of L lesions makes of each of B images; clicks come after it.
 
         Args:
             features: what `shared` gave for the B images.
             priors: explicit priors `P_e`, `(B, L, h, w)` in [0, 1].
             classes: `(L,)` or `(B, L)` int64, the place of each lesion in the catalog.
-            clicks: points and boxes for each of the B * L prompts, lesions of one image in a row.
-
-        Returns:
-            `(B, L, S / 2, S / 2)` with a detail head, else `(B, L, S / 4, S / 4)`.
         """
         batch, count = priors.shape[:2]
         prior = priors.flatten(0, 1)[:, None]
@@ -160,20 +176,78 @@ class TPDRSeg(nn.Module):
         sparse, dense = self.prompt_generator(
             embedding, prior, classes.expand(batch, count).flatten()
         )
+        return PromptedFeatures(embedding, sparse, dense)
+
+    def predict(
+        self, features: SharedFeatures, prompted: PromptedFeatures, clicks: Clicks | None = None
+    ) -> Tensor:
+        """Mask logits of N = B * L prompts.
+
+        Args:
+            features: what `shared` gave for the B images.
+            prompted: what `prompt` gave, lesions of one image in a row.
+            clicks: points and boxes for each of the N prompts.
+
+        Returns:
+            `(N, S / 2, S / 2)` with a detail head, else `(N, S / 4, S / 4)`; float32.
+        """
+        embedding, sparse = prompted.embedding, prompted.sparse
         if clicks is not None:
             sparse = torch.cat([sparse, embed_clicks(self.prompt_encoder, clicks)], dim=1)
         position = self.prompt_encoder.get_dense_pe().to(embedding.dtype)
-        logits, mask_token = self.mask_decoder(embedding, position, sparse, dense)
+        logits, mask_token = self.mask_decoder(embedding, position, sparse, prompted.dense)
         if self.detail_head is not None:
             fine = self.detail_head(features.detail[0], mask_token)
             logits = fine + F.interpolate(logits, fine.shape[-2:], mode="bilinear")
-        return logits.unflatten(0, (batch, count))[:, :, 0]  # type: ignore[no-any-return]
+        return float32_or_longer(logits[:, 0])
+
+    def decode(
+        self,
+        features: SharedFeatures,
+        priors: Tensor,
+        classes: Tensor,
+        clicks: Clicks | None = None,
+    ) -> Tensor:
+        """`predict` after `prompt`, see both: `(B, L, S / 2, S / 2)`, or of side S / 4."""
+        logits = self.predict(features, self.prompt(features, priors, classes), clicks)
+        return logits.reshape(*priors.shape[:2], *logits.shape[-2:])
 
     def forward(
         self, images: Tensor, priors: Tensor, classes: Tensor, clicks: Clicks | None = None
     ) -> Tensor:
         """`decode(shared(images), priors, classes, clicks)`; see both."""
         return self.decode(self.shared(images), priors, classes, clicks)
+
+    def open(self, image: ImageSource, *, keep: bool = True, warn: bool = True) -> FundusView:
+        """Opens a photograph to ask it more than once.
+
+        `with model.open("photo.jpg") as view: view.segment("EX")`. What has been computed is
+        kept until the view is closed: a second lesion, another description or a click then costs
+        only its own part.
+
+        Args:
+            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.fundus.read_image`.
+            keep: whether to keep features for the next question.
+            warn: whether to issue a `FundusWarning` for what does not look like a fundus
+                photograph; `view.doubt` says it too.
+
+        Raises:
+            ImageError: when the image cannot be read or holds no field of view.
+        """
+        from tp_drseg.inference.view import FundusView
+
+        return FundusView(self, image, keep=keep, warn=warn)
+
+    def compile(self, everything: bool = True) -> None:
+        """Lets `torch.compile` make fast code; see `InjectedImageEncoder.compile`.
+
+        The first use then takes a minute or more, each later one less time than without. Answers
+        differ by rounding alone. It needs a C++ compiler, or, for a graphics card, Triton.
+        """
+        self.image_encoder.compile(everything)
+        if everything and self.detail_head is not None:
+            features = torch.compile(self.detail_head.features, dynamic=False)
+            self.detail_head.features = features  # type: ignore[method-assign]
 
     def segment(
         self,
@@ -207,16 +281,8 @@ class TPDRSeg(nn.Module):
             LesionError: when the model does not know the lesion; the message lists what it knows.
             PromptError: when the description, points, boxes or threshold cannot be used.
         """
-        from tp_drseg.inference.segment import segment
-
-        return segment(
-            self,
-            image,
-            lesion,
-            description=description,
-            threshold=threshold,
-            points=points,
-            boxes=boxes,
+        return self.open(image, keep=False).segment(
+            lesion, description=description, threshold=threshold, points=points, boxes=boxes
         )
 
     def explain(self, image: ImageSource, text: str | Sequence[str]) -> np.ndarray:
@@ -230,9 +296,7 @@ class TPDRSeg(nn.Module):
             ImageError: when the image cannot be read or holds no field of view.
             PromptError: when the text is empty.
         """
-        from tp_drseg.inference.segment import explain
-
-        return explain(self, image, text)
+        return self.open(image, keep=False).explain(text)
 
     @classmethod
     def from_backbones(
@@ -271,6 +335,7 @@ class TPDRSeg(nn.Module):
         local_files_only: bool = False,
         cache_dir: str | Path | None = None,
         device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
     ) -> TPDRSeg:
         """Loads a trained model.
 
@@ -282,12 +347,22 @@ class TPDRSeg(nn.Module):
             local_files_only: take the Hub's files from the local cache alone.
             cache_dir: where the Hub's files are kept.
             device: `auto` (CUDA, then Apple's MPS, then the CPU) or a torch device.
+            dtype: what to compute in: `float32`, `bfloat16`, `float16` (on CUDA alone), or
+                `auto`, bf16 where the hardware multiplies it natively and else float32. The
+                logger `tp_drseg.hardware` says at level INFO what was chosen and why.
+
+        On one machine and setting the same question gets the same answer, bit for bit. On CUDA,
+        whether float32 is computed in TF32 is left to PyTorch's own settings, see
+        `torch.set_float32_matmul_precision` and `torch.backends.cudnn.allow_tf32`.
 
         Raises:
             CheckpointError: when files are missing, truncated or do not fit; nothing is loaded
                 in part.
-            ConfigError: when the config is not valid or of an unknown version.
+            ConfigError: when the config is not valid or of an unknown version, or the device or
+                dtype cannot be used here.
         """
+        place = hardware.pick_device(device)
+        kind = hardware.pick_dtype(dtype, place)
         files = checkpoint.locate(
             model_id,
             revision=revision,
@@ -296,10 +371,11 @@ class TPDRSeg(nn.Module):
             cache_dir=cache_dir,
         )
         config = checkpoint.read_config(files.config)
-        model = cls(config)
+        with checkpoint.without_values():
+            model = cls(config)
         checkpoint.load_weights(model, files.weights)
         model.model_id, model.revision = files.model_id, files.revision
-        return model.to(checkpoint.pick_device(device)).eval()
+        return model.to(place, kind).eval()
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes `config.json`, `model.safetensors` and a fresh model card `README.md`.
@@ -307,6 +383,8 @@ class TPDRSeg(nn.Module):
         Each file appears whole or not at all. The weights have `config.storage_dtype`.
 
         Raises:
+            CheckpointError: when the model computes in another half precision, which has rounded
+                its weights; load it in float32 to save it.
             OutputError: when the folder cannot be written.
         """
         return checkpoint.save(self, Path(folder))

@@ -16,8 +16,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tp_drseg import __version__
-from tp_drseg.cli import app
-from tp_drseg.cli._options import Device
+from tp_drseg.cli import _model, app
+from tp_drseg.cli._options import Device, Dtype
 from tp_drseg.lesions import LesionCatalog
 
 
@@ -29,7 +29,7 @@ def test_segment(photos: Path, tmp_path: Path, loader: Any) -> None:
     out = tmp_path / "out"
     result = tp_drseg("segment", photos, "--out", out)
     assert result.exit_code == 0, result.output
-    assert loader.calls == [(None, None, Device.auto)]
+    assert loader.calls == [(None, None, Device.auto, Dtype.auto)]
     assert len(list(out.glob("*.mask.png"))) == 2 * 4
     assert len(list(out.glob("*.overlay.jpg"))) == 2 * 5
     with (out / "lesions.csv").open(newline="") as file:
@@ -51,9 +51,10 @@ def test_options_reach_the_model(photos: Path, tmp_path: Path, loader: Any) -> N
     line = ["segment", photos / "a.png", "--out", tmp_path / "out", "--lesion", "exudates"]
     line += ["--description", "dots", "--description", "spots", "--threshold", "0.9"]
     line += ["--model", "org/name", "--revision", "v1", "--device", "cpu", "--no-overlay"]
+    line += ["--dtype", "float32"]
     result = tp_drseg(*line)
     assert result.exit_code == 0, result.output
-    assert loader.calls == [("org/name", "v1", Device.cpu)]
+    assert loader.calls == [("org/name", "v1", Device.cpu, Dtype.float32)]
     assert loader.model.asked == [
         {"lesion": "hard exudate", "description": ["dots", "spots"], "threshold": 0.9}
     ]
@@ -224,3 +225,27 @@ def test_as_a_module(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "Error: no such file or folder: missing\n"
     assert done.stdout == ""
+
+
+def test_the_choice_of_hardware_reaches_the_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tp_drseg import TPDRSeg
+
+    monkeypatch.undo()  # the real loader
+    asked: list[dict[str, Any]] = []
+
+    def from_pretrained(model_id: str | None, **options: Any) -> None:
+        asked.append({"model_id": model_id, **options})
+
+    monkeypatch.setattr(TPDRSeg, "from_pretrained", from_pretrained)
+    _model.load_model("org/name", "v1", Device.cuda, Dtype.bfloat16)
+    _model.load_model(None, None, Device.cpu)
+    assert asked == [
+        {"model_id": "org/name", "revision": "v1", "device": "cuda", "dtype": "bfloat16"},
+        {"model_id": None, "revision": None, "device": "cpu", "dtype": "auto"},
+    ]
+
+
+@pytest.mark.parametrize("command", ["segment", "explain", "evaluate"])
+def test_commands_that_take_a_type(command: str) -> None:
+    result = tp_drseg(command, "--help")
+    assert "--dtype" in result.stdout and "bfloat16" in result.stdout

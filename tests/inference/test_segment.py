@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from tp_drseg.inference.result import Segmentation
-from tp_drseg.inference.segment import probabilities, segment
+from tp_drseg.inference.segment import probabilities
 from tp_drseg.inference.view import FundusView
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.clicks import Clicks
@@ -48,12 +47,13 @@ def replace_decoder(
     """Logits from the tile's green, averaged over `pool` pixels; returns the calls to come."""
     calls: list[tuple[Tensor, Clicks | None]] = []
 
-    def decode(tile: Tensor, priors: Tensor, classes: Tensor, clicks: Clicks | None) -> Tensor:
+    def predict(tile: Tensor, prompted: Any, clicks: Clicks | None) -> Tensor:
         calls.append((tile, clicks))
-        return (F.avg_pool2d(tile[:, 1:2], pool) - BETWEEN) / 10
+        return (F.avg_pool2d(tile[:, 1], pool) - BETWEEN) / 10
 
     monkeypatch.setattr(model, "shared", lambda images: images)
-    monkeypatch.setattr(model, "decode", decode)
+    monkeypatch.setattr(model, "prompt", lambda tile, prior, classes: None)
+    monkeypatch.setattr(model, "predict", predict)
     return calls
 
 
@@ -74,7 +74,7 @@ def test_a_drawn_mask_comes_back(
 ) -> None:
     model = make_model(working_diameter=diameter, tile_overlap=overlap)
     calls = replace_decoder(model, monkeypatch)
-    result = segment(model, photo, "EX")
+    result = model.segment(photo, "EX")
     assert isinstance(result, Segmentation)
     assert len(calls) > 1
     assert mask.any() and result.regions > 10
@@ -90,7 +90,7 @@ def test_at_the_decoder_s_own_resolution(
     """Four working pixels a logit are one original pixel here."""
     model = make_model(working_diameter=760, tile_overlap=0.1)
     replace_decoder(model, monkeypatch, pool=4)
-    result = segment(model, photo, "EX")
+    result = model.segment(photo, "EX")
     assert isinstance(result, Segmentation)
     assert_same_but_for_the_border(result.mask, mask)
 
@@ -103,7 +103,7 @@ def test_a_click_arrives_at_its_pixel(
     image[60:69, 170:179] = (250, 250, 70)  # its centre is (174, 64)
     model = make_model(working_diameter=160)
     calls = replace_decoder(model, monkeypatch)
-    segment(model, image, "EX", points=[(174, 64, 1)], boxes=[(169.5, 59.5, 178.5, 68.5)])
+    model.segment(image, "EX", points=[(174, 64, 1)], boxes=[(169.5, 59.5, 178.5, 68.5)])
     hit = [(tile[0, 1], clicks) for tile, clicks in calls if clicks is not None]
     assert hit and len(hit) < len(calls)
     whole = 0
@@ -131,13 +131,14 @@ def test_one_prior_for_all_tiles(
     """Min-max is over the whole field of view, so tiles do not each have a full-range prior."""
     model = make_model(working_diameter=160)
     priors: list[Tensor] = []
+    original = model.prompt
 
-    def decode(tile: Tensor, prior: Tensor, classes: Tensor, clicks: Any) -> Tensor:
+    def prompt(features: Any, prior: Tensor, classes: Tensor) -> Any:
         priors.append(prior)
-        return torch.zeros(1, 1, 16, 16)
+        return original(features, prior, classes)
 
-    monkeypatch.setattr(model, "decode", decode)
-    result = segment(model, photo, "EX")
+    monkeypatch.setattr(model, "prompt", prompt)
+    result = model.segment(photo, "EX")
     assert isinstance(result, Segmentation)
     assert result.prior.max() > 0.9
     assert len(priors) > 1 and min(float(prior.max()) for prior in priors) < 0.9

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tp_drseg.errors import ImageError
+from tp_drseg.errors import FundusWarning, ImageError
 from tp_drseg.inference.view import FundusView
 from tp_drseg.model import TPDRSeg
 
@@ -123,3 +125,112 @@ def test_clip_looks_once(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch)
 def test_black_photographs_are_refused(make_model: MakeModel) -> None:
     with pytest.raises(ImageError):
         FundusView(make_model(), np.zeros((100, 100, 3), np.uint8))
+
+
+@pytest.fixture
+def lesions() -> NDArray[np.uint8]:
+    """A photograph with something to see in every tile."""
+    image = whole()
+    for y in range(30, 180, 20):
+        for x in range(60, 210, 25):
+            image[np.hypot(Y - y, X - x) < 4] = (200 + (x + y) % 50, 180, 60)
+    image[np.hypot(Y - 100, X - 130) >= 95] = 0
+    return image
+
+
+class Counted:
+    """Counts the calls of the model's parts."""
+
+    def __init__(self, model: TPDRSeg, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.counts = {"shared": 0, "prompt": 0, "predict": 0}
+        for name in self.counts:
+            monkeypatch.setattr(model, name, self.counting(name, getattr(model, name)))
+
+    def counting(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self.counts[name] += 1
+            return method(*arguments)
+
+        return counted
+
+    def __call__(self) -> tuple[int, int, int]:
+        counts = self.counts["shared"], self.counts["prompt"], self.counts["predict"]
+        self.counts.update(shared=0, prompt=0, predict=0)
+        return counts
+
+
+def test_an_open_photograph_computes_only_what_is_new(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, lesions: NDArray[np.uint8]
+) -> None:
+    model = make_model(working_diameter=160, tile_overlap=0.25)
+    counted = Counted(model, monkeypatch)
+    with model.open(lesions) as view:
+        count = len(view.tiles.corners)
+        assert count > 4
+        view.segment("HE")
+        assert counted() == (count, count, count)
+        view.segment("EX")
+        assert counted() == (0, count, count)
+        view.segment(["EX", "HE"], threshold=0.3)
+        assert counted() == (0, 0, 0)
+        view.segment("EX", description="yellow")
+        assert counted() == (0, count, count)
+        view.segment("EX", points=[(130, 100, 1)])
+        shared, prompt, predict = counted()
+        assert (shared, prompt) == (0, 0) and 0 < predict < count
+    view.segment("EX")
+    assert counted() == (count, count, count)
+
+
+def test_an_open_photograph_answers_as_a_closed_one(
+    make_model: MakeModel, lesions: NDArray[np.uint8], stir: Callable[[Any], Any]
+) -> None:
+    model = stir(make_model(working_diameter=160))
+    questions: list[dict[str, Any]] = [
+        {"lesion": "EX"},
+        {"lesion": None},
+        {"lesion": "HE", "description": "dark red blots"},
+        {"lesion": "HE", "points": [(130, 100, 1)], "boxes": [(90, 60, 120, 95)]},
+        {"lesion": "EX", "points": [(170, 60, 0)]},
+        {"lesion": ["SE", "EX"]},
+    ]
+    with model.open(lesions) as view:
+        for question in questions:
+            found, expected = view.segment(**question), model.segment(lesions, **question)
+            if not isinstance(found, dict):
+                found, expected = {"": found}, {"": expected}
+            assert found.keys() == expected.keys()
+            for name, result in found.items():
+                other = expected[name]
+                np.testing.assert_allclose(result.probability, other.probability, atol=1e-5)
+                np.testing.assert_allclose(result.prior, other.prior, atol=1e-5)
+
+
+def test_tiles_beside_the_field_of_view_are_not_run(make_model: MakeModel) -> None:
+    """A disc leaves the corners of its square; tiles of an eighth of it see nothing there."""
+    view = FundusView(make_model(working_diameter=512, tile_overlap=0.0), whole())
+    assert view.padded_size == (512, 512)
+    assert len(view.tiles.corners) == 64 - 4
+    assert not {(0, 0), (448, 0), (0, 448), (448, 448)} & set(view.tiles.corners)
+    probability = view.segment("EX").probability
+    assert (probability[view.field_of_view.mask] > 0).all()
+
+
+def test_preparing_needs_no_model(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    expected = model.segment(whole(), "EX").probability
+    view = model.open(whole(), keep=False)
+    view.prepare()
+    monkeypatch.setattr(type(view.frame), "apply", None)  # nothing is scaled again
+    np.testing.assert_array_equal(view.segment("EX").probability, expected)
+
+
+def test_doubt_warns_once_or_not_at_all(make_model: MakeModel) -> None:
+    grey = np.repeat(whole().max(axis=2, keepdims=True), 3, axis=2)
+    model = make_model()
+    with pytest.warns(FundusWarning, match="grey"):
+        assert "grey" in str(model.open(grey).doubt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "grey" in str(model.open(grey, warn=False).doubt)
+        assert model.open(whole()).doubt is None

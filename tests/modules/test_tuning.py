@@ -186,7 +186,7 @@ def test_checkpoint_round_trip(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     model = stir(build(make_model, kind, tuning))
-    again = TPDRSeg.from_pretrained(model.save_pretrained(tmp_path), device="cpu")
+    again = TPDRSeg.from_pretrained(model.save_pretrained(tmp_path), device="cpu", dtype="float32")
     assert again.config == model.config
     assert again.config.tuning == tuning
     assert torch.equal(again(images, priors, CLASSES), model(images, priors, CLASSES))

@@ -6,6 +6,7 @@ import logging
 
 import typer
 
+from tp_drseg.allocator import keep_freed_memory
 from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
@@ -43,3 +44,4 @@ def main(
     """
     if not (verbose or debug):
         set_level(logging.WARNING)
+    keep_freed_memory()  # the process is ours

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tp_drseg.cli._options import Device
+from tp_drseg.cli._options import Device, Dtype
 from tp_drseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from tp_drseg import TPDRSeg
 
 
-def load_model(model_id: str | None, revision: str | None, device: Device) -> TPDRSeg:
+def load_model(
+    model_id: str | None, revision: str | None, device: Device, dtype: Dtype = Dtype.auto
+) -> TPDRSeg:
     """Load a model for a command; see ``TPDRSeg.from_pretrained``.
 
     Raises:
-        ConfigError: A revision is given without a model.
+        ConfigError: A revision is given without a model, or the device or type cannot be used.
         CheckpointError: The weights are missing, truncated or do not fit.
     """
     if revision is not None and model_id is None:
         raise ConfigError("a revision is one of a model on the Hub: give --model too")
     from tp_drseg import TPDRSeg
 
-    return TPDRSeg.from_pretrained(model_id, revision=revision, device=device.value)
+    return TPDRSeg.from_pretrained(
+        model_id, revision=revision, device=device.value, dtype=dtype.value
+    )

@@ -22,6 +22,15 @@ class Device(str, Enum):
     mps = "mps"
 
 
+class Dtype(str, Enum):
+    """What a model computes in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
 def _set_verbose(value: bool) -> bool:
     if value:
         set_level(logging.INFO)
@@ -75,6 +84,13 @@ SplitOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where the model runs.")]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        help="What the model computes in. auto: bfloat16 where the hardware has it, else float32. "
+        "float16 is for CUDA alone."
+    ),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show more of what is done.")
 ]

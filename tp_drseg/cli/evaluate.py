@@ -14,6 +14,8 @@ from tp_drseg.cli._options import (
     DebugOption,
     Device,
     DeviceOption,
+    Dtype,
+    DtypeOption,
     FormatOption,
     ModelOption,
     RevisionOption,
@@ -72,6 +74,7 @@ def evaluate(
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -80,7 +83,7 @@ def evaluate(
 
     chosen = choose_split(format, split)
     _check_outputs(json_file, report)
-    loaded = _model.load_model(model, revision, device)
+    loaded = _model.load_model(model, revision, device, dtype)
     samples = read_dataset(data, format, chosen, loaded.catalog)
     if part is None:
         other_split = chosen is not None and chosen != FORMATS[format].splits[0]

@@ -12,6 +12,8 @@ from tp_drseg.cli._options import (
     DebugOption,
     Device,
     DeviceOption,
+    Dtype,
+    DtypeOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -33,6 +35,7 @@ def explain(
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -48,7 +51,7 @@ def explain(
         raise PromptError("the text is empty: say what to look for")
     _check_out(out, image, (".png",) if raw else (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
     photograph = read_image(image)
-    prior = _model.load_model(model, revision, device).explain(photograph, text)
+    prior = _model.load_model(model, revision, device, dtype).explain(photograph, text)
     if raw:
         save_map(prior, out)
     else:

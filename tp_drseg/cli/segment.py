@@ -19,6 +19,8 @@ from tp_drseg.cli._options import (
     DebugOption,
     Device,
     DeviceOption,
+    Dtype,
+    DtypeOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -55,6 +57,7 @@ def segment(
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -102,7 +105,7 @@ def segment(
     if model is None:
         resolve_lesions(LesionCatalog.default(), lesions)
 
-    loaded = _model.load_model(model, revision, device)
+    loaded = _model.load_model(model, revision, device, dtype)
     try:
         with _stop_on_sigterm():
             report = segment_folder(

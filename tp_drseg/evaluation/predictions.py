@@ -69,7 +69,7 @@ def predictions(
         if not lesions:
             logger.warning("%s is annotated for none of the model's lesions", sample.name)
             continue
-        view = FundusView(model, sample.image)
+        view = FundusView(model, sample.image, keep=False)
         size, field = view.image.shape[:2], view.field_of_view.mask
         # all kinds at once, since they share the image's features
         asked = [(kind, x) for kind in descriptions for x in lesions]

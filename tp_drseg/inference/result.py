@@ -102,12 +102,17 @@ class Segmentation:
     @property
     def mean_probability(self) -> float:
         """Mean probability over the field of view, in [0, 1]."""
-        return float(self.probability[self.field_of_view].mean(dtype=np.float64))
+        return self._mean_and_max[0]
 
     @property
     def max_probability(self) -> float:
         """Highest probability in the field of view, in [0, 1]."""
-        return float(self.probability[self.field_of_view].max())
+        return self._mean_and_max[1]
+
+    @cached_property
+    def _mean_and_max(self) -> tuple[float, float]:
+        inside = self.probability[self.field_of_view]
+        return float(inside.mean(dtype=np.float64)), float(inside.max())
 
     def overlay(
         self,

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from tp_drseg.errors import PromptError
-from tp_drseg.fundus import ImageSource
 from tp_drseg.inference.placed import PlacedClicks
 from tp_drseg.inference.result import Segmentation
-from tp_drseg.inference.tiles import tiled_probability
-from tp_drseg.inference.view import FundusView
+from tp_drseg.inference.view import FundusView, Prompt
 from tp_drseg.lesions import Lesion
-
-if TYPE_CHECKING:
-    from tp_drseg.model import TPDRSeg
 
 DEFAULT_THRESHOLD = 0.5
 """The operating point of a lesion for which the model stores none."""
 
 
 def segment(
-    model: TPDRSeg,
-    image: ImageSource,
-    lesion: str | Sequence[str] | None = None,
-    *,
-    description: str | Sequence[str] | None = None,
-    threshold: float | None = None,
-    points: Sequence[tuple[float, float, int]] | None = None,
-    boxes: Sequence[tuple[float, float, float, float]] | None = None,
+    view: FundusView,
+    lesion: str | Sequence[str] | None,
+    description: str | Sequence[str] | None,
+    threshold: float | None,
+    points: Sequence[tuple[float, float, int]] | None,
+    boxes: Sequence[tuple[float, float, float, float]] | None,
 ) -> Segmentation | dict[str, Segmentation]:
     """See `TPDRSeg.segment`."""
+    model = view.model
     names = [lesion] if isinstance(lesion, str) else lesion
     lesions = list(model.catalog) if names is None else [model.catalog.resolve(n) for n in names]
     lesions = list(dict.fromkeys(lesions))
@@ -48,7 +41,6 @@ def segment(
     texts = [model.prompt_texts(found) for found in lesions]
     if description is not None:
         texts = [_texts(description)]
-    view = FundusView(model, image)
     placed = PlacedClicks.place(view.frame, points, boxes)
     probability, prior = probabilities(view, lesions, texts, placed)
     results = {
@@ -88,15 +80,17 @@ def probabilities(
     """
     with torch.inference_mode():
         priors = view.working_priors(view.priors(texts))
-        classes = [view.model.catalog.index(lesion.name) for lesion in lesions]
-        probability = tiled_probability(view, priors, classes, placed)
-        return view.restore(probability), view.restore(priors[0])
+        catalog = view.model.catalog
+        prompts = [
+            Prompt(catalog.index(lesion.name), tuple(own))
+            for lesion, own in zip(lesions, texts, strict=True)
+        ]
+        return view.restore(view.probability(prompts, priors, placed)), view.restore(priors[0])
 
 
-def explain(model: TPDRSeg, image: ImageSource, text: str | Sequence[str]) -> NDArray[np.float32]:
+def explain(view: FundusView, text: str | Sequence[str]) -> NDArray[np.float32]:
     """See `TPDRSeg.explain`."""
     texts = _texts(text)
-    view = FundusView(model, image)
     with torch.inference_mode():
         (restored,) = view.restore(view.working_priors(view.priors([texts]))[0])
     return restored  # type: ignore[no-any-return]

@@ -1,89 +1,86 @@
-"""From a framed photograph to probabilities: overlapping tiles, blended."""
+"""Overlapping tiles over a photograph, and the way back: their logits blended into one map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from monai.inferers import sliding_window_inference
 from torch import Tensor
 
-from tp_drseg.inference.placed import PlacedClicks
-from tp_drseg.modules.clicks import Clicks
-
-if TYPE_CHECKING:
-    from tp_drseg.inference.view import FundusView
+CELL = 16
+"""Pixels of one cell of the image embedding; tiles start and end on whole cells."""
 
 
-@torch.inference_mode()
-def tiled_probability(
-    view: FundusView,
-    priors: Tensor,
-    classes: Sequence[int],
-    placed: PlacedClicks | None = None,
-) -> Tensor:
-    """Probability of L lesions over the padded working frame.
+@dataclass(frozen=True)
+class Tiles:
+    """Square tiles on a padded working frame.
 
-    Tiles overlap, and their logits are blended with MONAI's Gaussian weights before the sigmoid.
-
-    Args:
-        view: the photograph.
-        priors: in the padded working frame, `(1, L, h, w)` in [0, 1].
-        classes: the place of each lesion in the catalog.
-        placed: points and boxes; each tile gets those that lie in it.
-
-    Returns:
-        `(L, h, w)` in [0, 1].
+    Attributes:
+        size: height and width of the padded working frame, in pixels; multiples of `CELL`.
+        side: of a tile, in pixels.
+        corners: x and y of the first pixel of each tile.
     """
-    model, side = view.model, view.model.config.image_size
 
-    def predict(window: Tensor) -> Tensor:
-        image, place, prior = window[:, :3], window[0, 3:5, 0, 0], window[:, 5:]
-        features = model.shared(image)
-        grid = F.adaptive_avg_pool2d(prior, model.config.grid)
-        clicks = None
-        if placed is not None:
-            found = placed.in_tile((int(place[0]), int(place[1])), side)
-            clicks = None if found is None else _to(found, model.device)
-        # one lesion after the other: all at once would hold as many encoder passes in memory
-        logits = [
-            model.decode(
-                features, grid[:, i : i + 1], torch.tensor([index], device=model.device), clicks
-            )
-            for i, index in enumerate(classes)
-        ]
-        return torch.cat(logits, dim=1)
+    size: tuple[int, int]
+    side: int
+    corners: tuple[tuple[int, int], ...]
 
-    logits: Tensor = sliding_window_inference(
-        torch.cat([view.working_image, _places(view), priors], dim=1),
-        roi_size=(side, side),
-        sw_batch_size=1,
-        predictor=predict,
-        overlap=_overlap(side, model.config.tile_overlap),
-        mode="gaussian",
-    )
-    logits = F.interpolate(logits, size=view.padded_size, mode="bilinear", align_corners=False)
-    return logits[0].sigmoid()
+    @classmethod
+    def plan(cls, size: tuple[int, int], side: int, overlap: float) -> Tiles:
+        """Tiles that cover a frame, row by row; the last of a row ends with it.
+
+        Args:
+            size: height and width of the padded working frame, in pixels.
+            side: of a tile, in pixels, at most the frame's.
+            overlap: share of a tile that the next one covers too, at least, in [0, 1).
+        """
+        step = max(CELL, int(side * (1 - overlap)) // CELL * CELL)
+        rows, columns = (list(_starts(length, side, step)) for length in size)
+        return cls(size, side, tuple((x, y) for y in rows for x in columns))
+
+    def only(self, wanted: Iterable[bool]) -> Tiles:
+        """Some of the tiles."""
+        kept = (corner for corner, keep in zip(self.corners, wanted, strict=True) if keep)
+        return Tiles(self.size, self.side, tuple(kept))
+
+    def cut(self, values: Tensor, number: int, cell: int = 1) -> Tensor:
+        """The part of `(..., h, w)` that a tile covers; a value covers `cell` pixels a side."""
+        x, y = (place // cell for place in self.corners[number])
+        side = self.side // cell
+        return values[..., y : y + side, x : x + side]
+
+    def blend(self, logits: Sequence[Tensor]) -> Tensor:
+        """The logits of all tiles in one map: a mean with Gaussian weights.
+
+        Args:
+            logits: `(L, s, s)` of each tile, all of one stride `side / s`.
+
+        Returns:
+            `(L, h / stride, w / stride)`; minus infinity where no tile is.
+        """
+        first = logits[0]
+        stride = self.side // first.shape[-1]
+        weight = _gaussian(first.shape[-1]).to(first)
+        size = [length // stride for length in self.size]
+        total, weights = first.new_zeros(len(first), *size), first.new_zeros(size)
+        for (x, y), tile in zip(self.corners, logits, strict=True):
+            rows = slice(y // stride, y // stride + len(weight))
+            columns = slice(x // stride, x // stride + len(weight))
+            total[:, rows, columns] += weight * tile
+            weights[rows, columns] += weight
+        return (total / weights).masked_fill_(weights == 0, -torch.inf)
 
 
-def _overlap(side: int, share: float) -> float:
-    """The overlap for which tiles start on whole cells of the embedding.
-
-    MONAI rounds a start down to the grid of the logits, so any other would shift their tile.
-    """
-    step = max(16, int(side * (1 - share)) // 16 * 16)
-    # half a pixel more, as MONAI takes the whole part of what it multiplies out of this
-    return max(0.0, 1 - (step + 0.5) / side)
+def _starts(length: int, side: int, step: int) -> Iterator[int]:
+    last = length - side
+    yield from range(0, last, step)
+    yield last
 
 
-def _places(view: FundusView) -> Tensor:
-    """Column and row of each pixel, `(1, 2, h, w)`, so that a tile knows where it lies."""
-    height, width = view.padded_size
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([x, y])[None].to(view.model.device, torch.float32)
-
-
-def _to(clicks: Clicks, device: torch.device) -> Clicks:
-    return Clicks(clicks.coordinates.to(device), clicks.labels.to(device))
+def _gaussian(side: int) -> Tensor:
+    """Weights `(side, side)` that fall from a tile's centre; a standard deviation of side / 8."""
+    distance = (torch.arange(side) + 0.5) / side - 0.5
+    falling = torch.exp(-0.5 * (distance * 8) ** 2)
+    # corners keep some weight: alone they would divide rounding errors
+    return (falling[:, None] * falling).clamp(min=1e-3)

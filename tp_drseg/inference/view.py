@@ -1,8 +1,10 @@
-"""One photograph made ready for a model: read, framed, and seen by CLIP once."""
+"""One photograph opened for a model: read and framed once, its features kept for the next text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,15 +14,37 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tp_drseg.fundus import Frame, ImageSource, check_fundus, find_field_of_view, read_image
+from tp_drseg.errors import FundusWarning
+from tp_drseg.fundus import Frame, ImageSource, find_field_of_view, fundus_doubt, read_image
+from tp_drseg.inference.placed import PlacedClicks
+from tp_drseg.inference.tiles import CELL, Tiles
 from tp_drseg.modules.explicit_prior import min_max, similarity
 
 if TYPE_CHECKING:
-    from tp_drseg.model import TPDRSeg
+    from tp_drseg.inference.result import Segmentation
+    from tp_drseg.model import PromptedFeatures, TPDRSeg
+    from tp_drseg.modules.image_encoder import SharedFeatures
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a photograph is asked for.
+
+    Attributes:
+        lesion: its place in the model's catalog.
+        texts: the descriptions to ask with.
+    """
+
+    lesion: int
+    texts: tuple[str, ...]
 
 
 class FundusView:
-    """A photograph in the frames of one model.
+    """A photograph in the frames of one model; what `TPDRSeg.open` gives.
+
+    A view that keeps its features answers another lesion, another description or a click for
+    that part's own price. It holds about 40 MB a tile and 10 MB more a tile and prompt, until it
+    is closed; close it also when the model's weights change.
 
     The prior is made once, on the whole field of view: a min-max over a tile without lesions
     would invent one.
@@ -28,22 +52,69 @@ class FundusView:
     Args:
         model: whose frames and CLIP to use.
         source: see `read_image`.
+        keep: whether to keep features for the next question.
+        warn: whether to issue a `FundusWarning` for what does not look like a fundus photograph.
 
     Attributes:
         image: `(H, W, 3)` uint8 RGB, the photograph as read.
         field_of_view: where the retina is.
         frame: the working frame, in which tiles are cut.
+        doubt: why it does not look like a colour fundus photograph; None if it does.
 
     Raises:
         ImageError: when the image cannot be read or holds no field of view.
     """
 
-    def __init__(self, model: TPDRSeg, source: ImageSource) -> None:
-        self.model = model
+    def __init__(
+        self, model: TPDRSeg, source: ImageSource, *, keep: bool = True, warn: bool = True
+    ) -> None:
+        self.model, self.keep = model, keep
         self.image = read_image(source)
         self.field_of_view = find_field_of_view(self.image)
-        check_fundus(self.image, self.field_of_view)
+        self.doubt = fundus_doubt(self.image, self.field_of_view)
+        if warn and self.doubt is not None:
+            warnings.warn(self.doubt, FundusWarning, stacklevel=3)
         self.frame = Frame.fit(self.field_of_view, model.config.working_diameter)
+        self._shared: dict[int, SharedFeatures] = {}
+        self._prompted: dict[tuple[int, Prompt], PromptedFeatures] = {}
+        self._logits: dict[tuple[int, Prompt], Tensor] = {}
+
+    def __enter__(self) -> FundusView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees what is kept; the view may still be used."""
+        for kept in (self._shared, self._prompted, self._logits):
+            kept.clear()
+        for name in ("working_image", "_clip_input", "_clip"):
+            self.__dict__.pop(name, None)
+
+    def prepare(self) -> None:
+        """Scales the photograph for both towers: what can be done while the model is busy."""
+        _ = self.working_image, self._clip_input
+
+    def segment(
+        self,
+        lesion: str | Sequence[str] | None = None,
+        *,
+        description: str | Sequence[str] | None = None,
+        threshold: float | None = None,
+        points: Sequence[tuple[float, float, int]] | None = None,
+        boxes: Sequence[tuple[float, float, float, float]] | None = None,
+    ) -> Segmentation | dict[str, Segmentation]:
+        """Segments lesions in this photograph; everything as for `TPDRSeg.segment`."""
+        from tp_drseg.inference.segment import segment
+
+        return segment(self, lesion, description, threshold, points, boxes)
+
+    def explain(self, text: str | Sequence[str]) -> NDArray[np.float32]:
+        """The explicit prior of any text in this photograph; as for `TPDRSeg.explain`."""
+        from tp_drseg.inference.segment import explain
+
+        return explain(self, text)
 
     @cached_property
     def working_image(self) -> Tensor:
@@ -57,21 +128,39 @@ class FundusView:
     def padded_size(self) -> tuple[int, int]:
         """Height and width of the padded working frame: a tile or more, and whole cells."""
         tile = self.model.config.image_size
-        height, width = (max(tile, -(-side // 16) * 16) for side in self.frame.size)
+        height, width = (max(tile, -(-side // CELL) * CELL) for side in self.frame.size)
         return height, width
 
     @cached_property
-    def _clip(self) -> tuple[Tensor, Tensor]:
-        """CLIP's dense features of the whole field of view, and the patches inside of it."""
-        encoder = self.model.explicit_prior
-        side = encoder.image_size
+    def tiles(self) -> Tiles:
+        """Those that see a part of the field of view."""
+        config = self.model.config
+        tiles = Tiles.plan(self.padded_size, config.image_size, config.tile_overlap)
+        ends = np.array(tiles.corners)[:, None] + [[0, 0], [tiles.side, tiles.side]]
+        places = self.frame.to_original(ends.reshape(-1, 2)).reshape(-1, 4)
+        mask = self.field_of_view.mask
+        boxes = np.concatenate([np.floor(places[:, :2]), np.ceil(places[:, 2:])], axis=1)
+        return tiles.only(
+            bool(mask[top:bottom, left:right].any())
+            for left, top, right, bottom in boxes.astype(int).tolist()
+        )
+
+    @cached_property
+    def _clip_input(self) -> tuple[Tensor, Tensor]:
+        """The field of view as CLIP sees it, and how much of each pixel is inside."""
+        side = self.model.explicit_prior.image_size
         frame = Frame.fit(self.field_of_view, side)
         image = torch.from_numpy(frame.apply(self.image)).permute(2, 0, 1)[None]
         inside = torch.from_numpy(frame.apply_mask(self.field_of_view.mask))[None, None]
         padding = (0, side - frame.size[1], 0, side - frame.size[0])
-        image = F.pad(image.float() / 255, padding).to(self.model.device)
-        features = encoder.image_features(image)
-        covered = F.adaptive_max_pool2d(F.pad(inside, padding), features.shape[-2:])
+        return F.pad(image.float() / 255, padding), F.pad(inside, padding)
+
+    @cached_property
+    def _clip(self) -> tuple[Tensor, Tensor]:
+        """CLIP's dense features of the whole field of view, and the patches inside of it."""
+        image, inside = self._clip_input
+        features = self.model.explicit_prior.image_features(image.to(self.model.device))
+        covered = F.adaptive_max_pool2d(inside, features.shape[-2:])
         return features, (covered >= 0.5).to(features.device)
 
     def priors(self, texts: Sequence[Sequence[str]]) -> Tensor:
@@ -92,6 +181,68 @@ class FundusView:
         return F.pad(grown, (0, max(0, width - side), 0, max(0, height - side)))[
             ..., :height, :width
         ]
+
+    def probability(
+        self, prompts: Sequence[Prompt], priors: Tensor, placed: PlacedClicks | None = None
+    ) -> Tensor:
+        """Probability of L prompts over the padded working frame.
+
+        The tiles' logits are blended, and scaled up, before the sigmoid.
+
+        Args:
+            prompts: what to ask for.
+            priors: of each prompt in the padded working frame, `(1, L, h, w)` in [0, 1].
+            placed: points and boxes; each tile gets those that lie in it.
+
+        Returns:
+            `(L, h, w)` in [0, 1].
+        """
+        cells = F.avg_pool2d(priors, CELL)
+        tiles = self.tiles
+        logits = tiles.blend(
+            [
+                torch.cat(list(self._tile_logits(number, prompts, cells, placed)))
+                for number in range(len(tiles.corners))
+            ]
+        )
+        grown = F.interpolate(logits[None], self.padded_size, mode="bilinear", align_corners=False)
+        return grown[0].sigmoid_()
+
+    def _tile_logits(
+        self, number: int, prompts: Sequence[Prompt], cells: Tensor, placed: PlacedClicks | None
+    ) -> Iterator[Tensor]:
+        """`(1, s, s)` for each prompt."""
+        clicks = None
+        if placed is not None:
+            found = placed.in_tile(self.tiles.corners[number], self.tiles.side)
+            clicks = None if found is None else found.to(self.model.device)
+        features: SharedFeatures | None = None
+        # one prompt after the other: all at once would hold as many encoder passes in memory
+        for place, prompt in enumerate(prompts):
+            key = (number, prompt)
+            if clicks is None and key in self._logits:
+                yield self._logits[key]
+                continue
+            features = features or self._features(number)
+            prompted = self._prompted.get(key)
+            if prompted is None:
+                prior = self.tiles.cut(cells[:, place : place + 1], number, CELL)
+                lesion = torch.tensor([prompt.lesion], device=self.model.device)
+                prompted = self.model.prompt(features, prior, lesion)
+            logits = self.model.predict(features, prompted, clicks)
+            if self.keep:
+                self._prompted[key] = prompted
+                if clicks is None:
+                    self._logits[key] = logits
+            yield logits
+
+    def _features(self, number: int) -> SharedFeatures:
+        kept = self._shared.get(number)
+        if kept is None:
+            kept = self.model.shared(self.tiles.cut(self.working_image, number))
+            if self.keep:
+                self._shared[number] = kept
+        return kept
 
     def restore(self, values: Tensor) -> NDArray[np.float32]:
         """Values `(L, h, w)` of the padded working frame in original pixels, `(L, H, W)`.

@@ -24,9 +24,13 @@ class Clicks:
     coordinates: Tensor
     labels: Tensor
 
+    def to(self, device: torch.device) -> Clicks:
+        """The same on another device."""
+        return Clicks(self.coordinates.to(device), self.labels.to(device))
+
 
 def embed_clicks(prompt_encoder: Any, clicks: Clicks) -> Tensor:
-    """Sparse embeddings `(N, m, 256)` of points and boxes mixed.
+    """Sparse embeddings `(N, m, 256)` of points and boxes mixed, in the encoder's type.
 
     Args:
         prompt_encoder: `segment_anything`'s `PromptEncoder`.
@@ -43,4 +47,4 @@ def embed_clicks(prompt_encoder: Any, clicks: Clicks) -> Tensor:
         ]
     )
     place = place.masked_fill((clicks.labels == IGNORED)[..., None], 0.0)
-    return place + kinds[clicks.labels + 1]  # type: ignore[no-any-return]
+    return (place + kinds[clicks.labels + 1]).to(kinds.dtype)  # type: ignore[no-any-return]

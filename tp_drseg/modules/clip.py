@@ -73,6 +73,7 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
         visual: open_clip's `VisionTransformer` or `ModifiedResNet`, or `FundusTower`, whose
             only features are dense.
         images: `(B, 3, H, W)`, normalised; H and W multiples of the patch size (32 for a ResNet).
+            They are turned into the tower's type.
         features: `value` for the value path of the last attention layer, in which each token
             attends to itself alone (Zhou et al., MaskCLIP, ECCV 2022), since the plain tokens
             have been mixed for the pooled token's sake; `token` for the plain tokens of a ViT's
@@ -94,7 +95,7 @@ def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -
 
 
 def _dense_vit(visual: Any, images: Tensor, features: DenseFeatures) -> Tensor:
-    x = visual.conv1(images)
+    x = visual.conv1(images.to(visual.conv1.weight.dtype))
     height, width = x.shape[-2:]
     x = x.flatten(2).transpose(1, 2)
     class_token = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
@@ -110,7 +111,7 @@ def _dense_vit(visual: Any, images: Tensor, features: DenseFeatures) -> Tensor:
 
 
 def _dense_resnet(visual: Any, images: Tensor) -> Tensor:
-    x = visual.stem(images)
+    x = visual.stem(images.to(visual.conv1.weight.dtype))
     for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
         x = layer(x)
     pool = visual.attnpool

@@ -13,9 +13,10 @@ from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
 from tp_drseg.modules.clip import dense_image_features, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+from tp_drseg.modules.exact import ExactBuffers, float32_or_longer
 
 
-class ExplicitPriorEncoder(nn.Module):
+class ExplicitPriorEncoder(ExactBuffers):
     """Turns a photograph and explicit descriptions into prior maps with a frozen CLIP.
 
     Eq. 1 of TP-DRSeg: `S = cos(P_v, P_t)` for each patch; the explicit prior `P_e` is `S`
@@ -30,6 +31,7 @@ class ExplicitPriorEncoder(nn.Module):
 
     pixel_mean: Tensor
     pixel_std: Tensor
+    exact_buffers = ("pixel_mean", "pixel_std")
 
     def __init__(self, clip: nn.Module, image_size: int, features: DenseFeatures = "value") -> None:
         super().__init__()
@@ -51,14 +53,15 @@ class ExplicitPriorEncoder(nn.Module):
             images: `(B, 3, H, W)` RGB in [0, 1], the whole field of view.
 
         Returns:
-            `(B, D, h, w)`, one vector a patch.
+            `(B, D, h, w)`, one vector a patch; float32, whatever CLIP computes in.
         """
         normalised = (images - self.pixel_mean) / self.pixel_std
-        return F.normalize(dense_image_features(self.clip.visual, normalised, self.features), dim=1)
+        features = dense_image_features(self.clip.visual, normalised, self.features)
+        return F.normalize(float32_or_longer(features), dim=1)
 
     @torch.no_grad()
     def text_features(self, texts: str | Sequence[str]) -> Tensor:
-        """The text feature `P_t` of one lesion, `(D,)`, of unit length.
+        """The text feature `P_t` of one lesion, `(D,)`, of unit length; float32.
 
         The unit features of several descriptions are averaged and normalised again.
 

@@ -9,12 +9,13 @@ from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+from tp_drseg.modules.exact import ExactBuffers
 
 # what CLIP's normalisation is turned into: ImageNet's, which MobileSAM was trained with
 _SAM_MEAN, _SAM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class FundusTower(nn.Module):
+class FundusTower(ExactBuffers):
     """One vector a patch of 16 pixels, from features of three resolutions.
 
     The trunk (TinyViT-5M's stem and first three stages) is meant to keep MobileSAM's weights;
@@ -28,6 +29,7 @@ class FundusTower(nn.Module):
 
     scale: Tensor
     shift: Tensor
+    exact_buffers = ("scale", "shift")
     patch = 16
 
     def __init__(self, output_dim: int, width: int) -> None:
@@ -57,7 +59,8 @@ class FundusTower(nn.Module):
 
     def trunk_features(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)`, normalised as CLIP's, to `(B, 544, H / 16, W / 16)`."""
-        fine = self.trunk["patch_embed"](images * self.scale + self.shift)
+        normalised = images * self.scale + self.shift
+        fine = self.trunk["patch_embed"](normalised.to(next(self.parameters()).dtype))
         stages = self.trunk["stages"]
         fine = stages[0](fine)  # type: ignore[index]
         middle = stages[1](fine)  # type: ignore[index]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import torch
 from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import TinyVit
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
+from tp_drseg.modules.attention import FusedAttention
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
 
@@ -36,12 +38,15 @@ class Backbone(Protocol):
     def block_name(self, index: int) -> str:
         """The name that a block's module has."""
 
+    def learns(self, index: int) -> bool:
+        """Whether something in a block, or in the downsampling before it, learns."""
+
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H_e, W_e)`."""
 
 
 class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
-    """Meta's `ImageEncoderViT`, block by block; its parameters keep their names."""
+    """Meta's `ImageEncoderViT`, block by block, with fused attention and the same parameters."""
 
     detail_blocks: Sequence[int] = ()
 
@@ -58,6 +63,8 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
             use_rel_pos=True,
         )
         self.block_dims = [config.embed_dims[0]] * config.depths[0]
+        for block in self.blocks:
+            block.attn.__class__ = FusedAttention  # the same parameters, another way to compute
 
     def stem(self, images: Tensor) -> Tensor:
         """Patches and their positions: `(B, C, H / 16, W / 16)`."""
@@ -72,6 +79,10 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
     def block_name(self, index: int) -> str:
         """See `Backbone`."""
         return f"blocks.{index}"
+
+    def learns(self, index: int) -> bool:
+        """See `Backbone`."""
+        return _learns(self.blocks[index])
 
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
@@ -128,9 +139,20 @@ class TinyViTBackbone(nn.Module):
         stage_index, block_index = self.places[index]
         return f"stages.{stage_index}.blocks.{block_index}"
 
+    def learns(self, index: int) -> bool:
+        """See `Backbone`."""
+        stage_index, block_index = self.places[index]
+        stage: Any = self.stages[stage_index]
+        before = block_index == 0 < stage_index  # the first stage has no downsampling
+        return _learns(stage.blocks[block_index]) or (before and _learns(stage.downsample))
+
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def build_backbone(config: ImageEncoderConfig, image_size: int) -> nn.Module:
@@ -208,6 +230,19 @@ class InjectedImageEncoder(nn.Module):
         self.backbone.eval()
         return self
 
+    def compile(self, everything: bool = True) -> None:
+        """Lets `torch.compile` make fast code of the encoder, at its first use, which takes long.
+
+        It has to be made again for another size of batch or image.
+
+        Args:
+            everything: also what learns or comes after the first injector; otherwise only the
+                frozen beginning, which is what training gains from.
+        """
+        self._start = torch.compile(self._start, dynamic=False)  # type: ignore[method-assign]
+        if everything:
+            self.inject = torch.compile(self.inject, dynamic=False)  # type: ignore[method-assign]
+
     def shared(self, images: Tensor) -> SharedFeatures:
         """The part that no prior touches, to be run once an image.
 
@@ -217,17 +252,28 @@ class InjectedImageEncoder(nn.Module):
         Args:
             images: `(B, 3, S, S)`, normalised as SAM expects.
         """
-        detail = []
-        feature: Tensor
-        x = feature = self.backbone.stem(images)
         # an injector may stand before a detail block, whose shared output knows no prior
-        for index in range(max(self.untuned, *(i + 1 for i in self.backbone.detail_blocks), 0)):
+        last = max(self.untuned - 1, *self.backbone.detail_blocks, -1)
+        frozen = 0
+        while frozen <= last and not self.backbone.learns(frozen):
+            frozen += 1
+        x, outputs = self._start(images, frozen)
+        for index in range(frozen, last + 1):
             x = self.backbone.block(index, x)
-            if index == self.untuned - 1:
-                feature = x
-            if index in self.backbone.detail_blocks:
-                detail.append(x)
-        return SharedFeatures(feature, tuple(detail))
+            outputs[index] = x
+        detail = tuple(outputs[index] for index in self.backbone.detail_blocks)
+        return SharedFeatures(outputs[self.untuned - 1], detail)
+
+    def _start(self, images: Tensor, stop: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """What the last block before `stop` gives, and by block what is used; -1 is the stem."""
+        x = self.backbone.stem(images)
+        wanted = (self.untuned - 1, *self.backbone.detail_blocks)
+        outputs = {-1: x} if -1 in wanted else {}
+        for index in range(stop):
+            x = self.backbone.block(index, x)
+            if index in wanted:
+                outputs[index] = x
+        return x, outputs
 
     def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
         """The part from the first injector on.

@@ -1,0 +1,46 @@
+"""The fused attention against Meta's own, whose parameters it takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from segment_anything.modeling.image_encoder import Attention
+from torch import nn
+
+from tp_drseg.modules import attention
+from tp_drseg.modules.attention import FusedAttention
+
+
+def pair(size: tuple[int, int]) -> tuple[Attention, FusedAttention]:
+    torch.manual_seed(0)
+    plain = Attention(24, 3, use_rel_pos=True, input_size=size)
+    for parameter in (plain.rel_pos_h, plain.rel_pos_w):
+        nn.init.normal_(parameter)
+    fused = FusedAttention(24, 3, use_rel_pos=True, input_size=size)
+    fused.load_state_dict(plain.state_dict())
+    return plain, fused
+
+
+@pytest.mark.parametrize("size", [(5, 5), (6, 9), (14, 14)])
+@pytest.mark.parametrize("mask_bytes", [1, 20_000, 1 << 30])
+def test_same_as_sam(
+    size: tuple[int, int], mask_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the queries go through in parts, of which the last is smaller."""
+    monkeypatch.setattr(attention, "_MASK_BYTES", mask_bytes)
+    plain, fused = pair(size)
+    x = torch.randn(2, *size, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), plain(x), rtol=0, atol=1e-5)
+
+
+def test_same_gradients_as_sam() -> None:
+    plain, fused = pair((6, 9))
+    x = torch.randn(2, 6, 9, 24)
+    gradients = []
+    for module in (plain, fused):
+        own = x.clone().requires_grad_()
+        module(own).square().sum().backward()
+        gradients.append([own.grad, module.rel_pos_h.grad, module.qkv.weight.grad])
+    for expected, found in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,91 @@
+"""SAM's attention with decomposed relative positions, fused."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from torch import Tensor
+
+_MASK_BYTES = 24 << 20
+"""Largest additive mask: below the size from which glibc takes each one afresh from the system."""
+
+
+class FusedAttention(Attention):  # type: ignore[misc]
+    """Meta's `Attention` of SAM's image encoder, with the same parameters and the same answer.
+
+    SAM's scores are `q k / sqrt(d) + r_h + r_w`, where `r_h` and `r_w` depend on the query and on
+    the row and the column of the key. The plain way holds all `N x N` scores of every head in
+    memory, several times over. Here PyTorch's fused attention never holds them, in one of two
+    ways that give the same sum:
+
+    - `concatenated`: `[q / sqrt(d), r_h, r_w]` against `[k, onehot_row, onehot_column]`; for
+      graphics cards, and wherever a gradient is asked for;
+    - `masked`: `r_h + r_w` as an additive mask, some rows of queries at a time; for processors,
+      where the longer vectors of the other way cost more than the mask.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attention within each item.
+
+        Args:
+            x: `(B, H, W, C)`.
+
+        Returns:
+            the same shape.
+        """
+        batch, height, width, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, dim // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        on_rows, on_columns = self._relative(query, height, width)
+        if x.device.type == "cpu" and not query.requires_grad:
+            attended = _masked(query, key, value, on_rows, on_columns)
+        else:
+            attended = _concatenated(query, key, value, on_rows, on_columns)
+        attended = attended.transpose(1, 2).reshape(batch, height, width, dim)
+        return self.proj(attended)  # type: ignore[no-any-return]
+
+    def _relative(self, query: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """`r_h` `(B, heads, H, W, H)` and `r_w` `(B, heads, H, W, W)`."""
+        places = query.reshape(*query.shape[:2], height, width, -1)
+        rows = get_rel_pos(height, height, self.rel_pos_h)
+        columns = get_rel_pos(width, width, self.rel_pos_w)
+        return (
+            torch.einsum("bnhwc,hkc->bnhwk", places, rows),
+            torch.einsum("bnhwc,wkc->bnhwk", places, columns),
+        )
+
+
+def _masked(
+    query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
+) -> Tensor:
+    batch, heads, height, width, _ = on_rows.shape
+    row_bytes = batch * heads * width * height * width * query.element_size()
+    step = max(1, _MASK_BYTES // row_bytes)
+    attended = torch.empty_like(query)
+    for first in range(0, height, step):
+        rows = slice(first, min(first + step, height))
+        queries = slice(rows.start * width, rows.stop * width)
+        mask = on_rows[:, :, rows, :, :, None] + on_columns[:, :, rows, :, None, :]
+        attended[:, :, queries] = F.scaled_dot_product_attention(
+            query[:, :, queries], key, value, mask.flatten(4).flatten(2, 3)
+        )
+    return attended
+
+
+def _concatenated(
+    query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
+) -> Tensor:
+    batch, heads, height, width, _ = on_rows.shape
+    size = query.shape[-1]
+    row = torch.eye(height, dtype=key.dtype, device=key.device).repeat_interleave(width, 0)
+    column = torch.eye(width, dtype=key.dtype, device=key.device).repeat(height, 1)
+    places = torch.cat([row, column], dim=-1).expand(batch, heads, -1, -1)
+    attended = F.scaled_dot_product_attention(
+        torch.cat([query * size**-0.5, on_rows.flatten(2, 3), on_columns.flatten(2, 3)], dim=-1),
+        torch.cat([key, places], dim=-1),
+        # the fused kernels want values as long as keys
+        F.pad(value, (0, height + width)),
+        scale=1.0,
+    )
+    return attended[..., :size]
