@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,63 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tp_drseg.errors import FundusWarning, ImageError, LesionError, OutputError, PromptError
-from tp_drseg.fundus import read_image
-from tp_drseg.inference.folder import FolderReport, segment_folder
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_model import FakeModel, photo, run
+
+from tp_drseg.errors import ImageError, LesionError, OutputError, PromptError
 from tp_drseg.inference.photographs import find_images
-from tp_drseg.inference.result import Segmentation
 from tp_drseg.lesions import LesionCatalog
 
 LESIONS = ("MA", "HE", "EX", "SE")
-
-
-class FakeModel:
-    """Its probability is the photograph's red channel."""
-
-    def __init__(self, act: Callable[[Path], None] = lambda path: None) -> None:
-        self.catalog = LesionCatalog.default()
-        self.model_id = "fake"
-        self.revision: str | None = "r1"
-        self.act = act
-        self.seen: list[str] = []
-
-    def segment(
-        self,
-        image: Path,
-        lesion: str | Sequence[str] | None = None,
-        *,
-        description: str | Sequence[str] | None = None,
-        threshold: float | None = None,
-    ) -> Segmentation | dict[str, Segmentation]:
-        self.seen.append(Path(image).name)
-        self.act(Path(image))
-        pixels = read_image(image)
-        red = np.divide(pixels[..., 0], 255, dtype=np.float32)
-        names = [lesion] if isinstance(lesion, str) else lesion or self.catalog.names
-        results = {
-            name: Segmentation(
-                lesion=name,
-                texts=(str(description),) if description else self.catalog[name].texts[:2],
-                threshold=0.5 if threshold is None else threshold,
-                probability=red,
-                prior=red,
-                field_of_view=np.ones(red.shape, bool),
-                image=pixels,
-                model_id=self.model_id,
-                revision=self.revision,
-            )
-            for name in names
-        }
-        return results[lesion] if isinstance(lesion, str) else results
-
-
-def photo(path: Path, red: int = 200) -> Path:
-    """A black photograph of 48x40 with a red square of 10x10."""
-    pixels = np.zeros((40, 48, 3), np.uint8)
-    pixels[10:20, 10:20, 0] = red
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.fixture
@@ -87,11 +36,6 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
-
-
-def run(inputs: Any, out: Path, model: Any = None, **options: Any) -> FolderReport:
-    options = {"progress": False, "overlays": False, "lesions": ["EX"], **options}
-    return segment_folder(model or FakeModel(), inputs, out, **options)
 
 
 def table(out: Path) -> list[dict[str, str]]:
@@ -195,14 +139,23 @@ def test_an_error_of_the_request_stops_the_run(photos: Path, out: Path) -> None:
     assert model.seen == ["a.png"]
 
 
-def test_warnings_of_a_photograph_are_kept(photos: Path, out: Path) -> None:
-    def act(path: Path) -> None:
-        warnings.warn("looks like no fundus", FundusWarning, stacklevel=2)
-        warnings.warn("old call", DeprecationWarning, stacklevel=2)
+def test_doubts_about_a_photograph_are_kept_with_it(
+    photos: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def doubt(path: Path) -> str | None:
+        return None if path.name == "b.png" else f"{path.stem} looks like no fundus"
 
-    with pytest.warns(DeprecationWarning, match="old call"):
-        run(photos, out, FakeModel(act))
-    assert [image["warnings"] for image in log(out)["images"]] == [["looks like no fundus"]] * 3
+    def act(path: Path) -> None:
+        if path.name == "c.png":
+            raise RuntimeError("out of memory")
+
+    run(photos, out, FakeModel(act, doubt=doubt))
+    assert [image["warnings"] for image in log(out)["images"]] == [["a looks like no fundus"], []]
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:2] == ["a.png: a looks like no fundus", "c.png: c looks like no fundus"]
+    assert said[2:] == ["c.png failed: out of memory"]
+    assert run(photos, out).skipped == ("a.png", "b.png")
+    assert log(out)["images"][0]["warnings"] == []  # done now: c.png
 
 
 def test_done_work_is_skipped(photos: Path, out: Path) -> None:
@@ -210,7 +163,7 @@ def test_done_work_is_skipped(photos: Path, out: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.mask.png")}
     model = FakeModel()
     second = run(photos, out, model)
-    assert model.seen == []
+    assert model.opened == model.seen == []
     assert second.skipped == first.done
     assert second.rows == first.rows
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.mask.png")} == times
@@ -488,8 +441,9 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_finished(
     model = FakeModel()
     with pytest.raises(OutputError, match="disk is full"):
         run(photos, out, model)
-    assert model.seen == ["a.png", "b.png"]
+    assert model.seen[:2] == ["a.png", "b.png"]
     assert [row["image"] for row in table(out)] == ["a.png"]
+    assert masks(out) == ["a.png.EX.mask.png"]
     assert log(out)["status"] == "stopped"
     assert log(out)["counts"]["remaining"] == 2
     monkeypatch.undo()
@@ -529,7 +483,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_folder import FakeModel, run
+from fake_model import FakeModel, run
 run(Path(sys.argv[2]), Path(sys.argv[3]), FakeModel(lambda path: time.sleep(0.05)), overlays=True)
 """
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from tp_drseg.export.colours import RGB
+from tp_drseg.fundus.measure import window_of
 
 # Viridis at even steps: rises evenly in brightness, and colour-blind readers can follow it.
 _HEAT = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -59,14 +59,14 @@ def draw_layers(
     width = max(1, round(max(image.shape[:2]) / 900)) if line_width is None else line_width
     if width < 1:
         raise ValueError(f"line_width must be at least 1 pixel, got {width}")
-    canvas = image.copy()
+    rim_width = (width + 1) // 2
+    canvas, windows = image.copy(), []
     for layer in layers:
         if layer.mask.shape != image.shape[:2]:
             raise ValueError(f"mask is {layer.mask.shape}, the image {image.shape[:2]}")
-        _blend(canvas, layer.mask, layer.colour, fill)
-    rim_width = (width + 1) // 2
-    for layer in layers:
-        window = _window(layer.mask, width + rim_width)
+        windows.append(window_of(layer.mask, width + rim_width))
+        _blend(canvas[windows[-1]], layer.mask[windows[-1]], layer.colour, fill)
+    for layer, window in zip(layers, windows, strict=True):
         mask, patch = layer.mask[window], canvas[window]
         line = _grow(mask, width)
         rim = _grow(line, rim_width)
@@ -127,25 +127,27 @@ def draw_heat_map(
     return Image.blend(grey, colours, opacity)
 
 
-def _window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """The part of the image that holds the mask: filters cost time, and most masks are small."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return slice(0), slice(0)
-    return (
-        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
-        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
-    )
-
-
 def _grow(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
-    grown = ndimage.maximum_filter(mask.astype(np.uint8), size=2 * pixels + 1, mode="constant")
-    return np.asarray(grown, dtype=bool)
+    """Grow a mask by a square of so many pixels to each side, rows first, then columns."""
+    grown, side = np.pad(mask, pixels), 2 * pixels + 1
+    for _ in range(2):
+        reach = 1
+        while reach < side:  # each step doubles how far a pixel reaches
+            step = min(reach, side - reach)
+            grown = grown[:-step] | grown[step:]
+            reach += step
+        grown = grown.T
+    return grown
 
 
 def _blend(
     canvas: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], colour: RGB, share: float
 ) -> None:
     """Mix a colour into some pixels, in place."""
-    mixed = canvas[where] * (1 - share) + np.array(colour) * share
-    canvas[where] = np.rint(mixed).astype(np.uint8)
+    places = np.nonzero(where)  # few of many: cheaper than the mask itself
+    pixels = canvas[places]
+    levels = np.arange(256) * (1 - share)
+    for channel, value in enumerate(colour):
+        mixed = np.rint(levels + value * share).astype(np.uint8)
+        pixels[:, channel] = mixed[pixels[:, channel]]
+    canvas[places] = pixels

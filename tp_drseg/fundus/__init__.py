@@ -1,6 +1,11 @@
 """From a file to an image in its frame: reading, field of view, framing, measurements."""
 
-from tp_drseg.fundus.field_of_view import FieldOfView, check_fundus, find_field_of_view
+from tp_drseg.fundus.field_of_view import (
+    FieldOfView,
+    check_fundus,
+    find_field_of_view,
+    fundus_doubt,
+)
 from tp_drseg.fundus.frame import Frame
 from tp_drseg.fundus.measure import area_percent, count_regions
 from tp_drseg.fundus.read import MAX_PIXELS, MIN_SIDE, ImageSource, read_image
@@ -15,5 +20,6 @@ __all__ = [
     "check_fundus",
     "count_regions",
     "find_field_of_view",
+    "fundus_doubt",
     "read_image",
 ]

@@ -101,6 +101,41 @@ def find_field_of_view(image: NDArray[np.uint8]) -> FieldOfView:
     return FieldOfView.from_mask(np.asarray(full) >= 128)
 
 
+def fundus_doubt(image: NDArray[np.uint8], field_of_view: FieldOfView) -> str | None:
+    """Say why an image does not look like a colour fundus photograph.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        field_of_view: its field of view.
+
+    Returns:
+        None for one that does; else a message, if the field of view is below 5 % of the image, or
+        its pixels are grey, or red is not their strongest colour.
+    """
+    share = field_of_view.area / field_of_view.mask.size
+    step = -(-max(image.shape[:2]) // _WORKING_SIDE)
+    inside = field_of_view.mask[::step, ::step]
+    channels = image[::step, ::step][inside].T.astype(np.float32, order="C")
+    if share < 0.05 or not channels.size:
+        doubt = f"its lit part covers only {100 * share:.1f} % of the image"
+    else:
+        red, green, blue = channels.mean(axis=1)
+        highest = channels.max(axis=0)
+        if (highest - channels.min(axis=0)).mean() < 0.05 * highest.mean():
+            doubt = "it is grey"
+        elif red <= max(green, blue):
+            doubt = (
+                f"red is not its strongest colour (mean red {red:.0f}, green {green:.0f}, "
+                f"blue {blue:.0f})"
+            )
+        else:
+            return None
+    return (
+        f"the image does not look like a colour fundus photograph: {doubt}. "
+        "Results on it mean little; check that it is the right file, in RGB order"
+    )
+
+
 def check_fundus(image: NDArray[np.uint8], field_of_view: FieldOfView) -> None:
     """Warn if an image does not look like a colour fundus photograph.
 
@@ -109,33 +144,10 @@ def check_fundus(image: NDArray[np.uint8], field_of_view: FieldOfView) -> None:
         field_of_view: its field of view.
 
     Warns:
-        FundusWarning: the field of view is below 5 % of the image, or its pixels are grey, or
-            red is not their strongest colour.
+        FundusWarning: what :func:`fundus_doubt` says, if anything.
     """
-    share = field_of_view.area / field_of_view.mask.size
-    step = -(-max(image.shape[:2]) // _WORKING_SIDE)
-    inside = field_of_view.mask[::step, ::step]
-    pixels = image[::step, ::step][inside].astype(np.float32)
-    doubt = None
-    if share < 0.05 or not len(pixels):
-        doubt = f"its lit part covers only {100 * share:.1f} % of the image"
-    else:
-        red, green, blue = pixels.mean(axis=0)
-        spread = np.ptp(pixels, axis=1).mean()
-        if spread < 0.05 * pixels.max(axis=1).mean():
-            doubt = "it is grey"
-        elif red <= max(green, blue):
-            doubt = (
-                f"red is not its strongest colour (mean red {red:.0f}, green {green:.0f}, "
-                f"blue {blue:.0f})"
-            )
-    if doubt is not None:
-        warnings.warn(
-            f"the image does not look like a colour fundus photograph: {doubt}. "
-            "Results on it mean little; check that it is the right file, in RGB order",
-            FundusWarning,
-            stacklevel=2,
-        )
+    if (doubt := fundus_doubt(image, field_of_view)) is not None:
+        warnings.warn(doubt, FundusWarning, stacklevel=2)
 
 
 def _search(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -23,8 +23,28 @@ def count_regions(mask: NDArray[Any]) -> int:
     Raises:
         ImageError: the mask is not two-dimensional.
     """
-    _, count = ndimage.label(_as_mask(mask, "mask"), structure=np.ones((3, 3), dtype=bool))
+    mask = _as_mask(mask, "mask")
+    _, count = ndimage.label(mask[window_of(mask)], structure=np.ones((3, 3), dtype=bool))
     return int(count)
+
+
+def window_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice]:
+    """The part of an image that holds a mask: most masks are small, and work on them costs time.
+
+    Args:
+        mask: ``(H, W)`` bool.
+        margin: pixels to add on each side, as far as the image goes.
+
+    Returns:
+        Rows and columns, to index an ``(H, W)`` array with; empty for an empty mask.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0), slice(0)
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
+    )
 
 
 def area_percent(mask: NDArray[Any], field_of_view_mask: NDArray[Any]) -> float:
