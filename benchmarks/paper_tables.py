@@ -90,7 +90,7 @@ def load_base(options: argparse.Namespace) -> tuple[TPDRSeg, str]:
         base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, **changes)
         return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
     model_id = None if options.start == "embedded" else options.start
-    parent = TPDRSeg.from_pretrained(model_id, device="cpu")
+    parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")
     name = f"the trained model {parent.model_id}, with a tuning that is new"
     return start_from(parent, changes), name
 

@@ -33,7 +33,7 @@ def parent(small_model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg], tmp_path: P
     points = {name: OperatingPoint(0.3) for name in model.catalog.names}
     model.config = model.config.replace(operating_points=points)
     model.save_pretrained(tmp_path / "parent")
-    return TPDRSeg.from_pretrained(tmp_path / "parent", device="cpu")
+    return TPDRSeg.from_pretrained(tmp_path / "parent", device="cpu", dtype="float32")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_what_was_known_stays_to_the_bit(parent: TPDRSeg, data: Path, tmp_path: 
         parent, [SPOT], found[1:], tmp_path / "run", validation=found[:1],
         config=default_config([SPOT], steps=6),
     )  # fmt: skip
-    loaded = TPDRSeg.from_pretrained(tmp_path / "run" / "model", device="cpu")
+    loaded = TPDRSeg.from_pretrained(tmp_path / "run" / "model", device="cpu", dtype="float32")
     after = loaded.segment(image)
     assert isinstance(before, dict) and isinstance(after, dict)
     for name in parent.catalog.names:
@@ -143,5 +143,5 @@ def test_the_command(parent: TPDRSeg, data: Path, tmp_path: Path) -> None:
          "--folds", "2"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    child = TPDRSeg.from_pretrained(tmp_path / "run" / "model", device="cpu")
+    child = TPDRSeg.from_pretrained(tmp_path / "run" / "model", device="cpu", dtype="float32")
     assert "green spot" in child.catalog

@@ -117,7 +117,7 @@ def test_what_a_run_leaves(done: Path, config: RunConfig, catalog: LesionCatalog
 
 
 def test_the_model_of_a_run(done: Path, shared: Path, config: RunConfig) -> None:
-    model = TPDRSeg.from_pretrained(done / "model", device="cpu")
+    model = TPDRSeg.from_pretrained(done / "model", device="cpu", dtype="float32")
     assert model.config.parent == str(shared / "parent")
     assert model.config.tile_overlap == 0.25
     assert model.config.operating_points.keys() == set(model.catalog.names)
@@ -130,7 +130,7 @@ def test_the_model_of_a_run(done: Path, shared: Path, config: RunConfig) -> None
         "eye0, eye3", "AUC-PR", "held-out descriptions", "1 lesion-free photographs",
     ):  # fmt: skip
         assert words in card, words
-    best = TPDRSeg.from_pretrained(done / "best", device="cpu")
+    best = TPDRSeg.from_pretrained(done / "best", device="cpu", dtype="float32")
     assert best.config.working_diameter == model.config.working_diameter
 
 

@@ -192,7 +192,8 @@ def test_validation_keeps_the_best(make_trainer: MakeTrainer, tmp_path: Path) ->
     assert not any(training for training, _ in looks)
     # looked at with the average, which the run ends with
     assert same(looks[-1][1], weights(model))
-    assert same(weights(TPDRSeg.from_pretrained(tmp_path / "best", device="cpu")), looks[1][1])
+    best = TPDRSeg.from_pretrained(tmp_path / "best", device="cpu", dtype="float32")
+    assert same(weights(best), looks[1][1])
     # and looking has no effect on the run
     alone = make_trainer(tmp_path / "alone", steps=5).run()
     assert same(weights(alone), weights(model))
@@ -217,6 +218,21 @@ def test_weights_of_the_cross_entropy(make_trainer: MakeTrainer, tmp_path: Path)
         make_trainer(tmp_path / str(number), **fields, **more).run()
         found += losses(tmp_path / str(number))
     assert found[1] == found[2] != found[0]
+
+
+def test_weight_of_what_is_absent(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """On a healthy eye the loss is the weighted cross-entropy alone; on the lesion, as before."""
+    found = {}
+    for negatives in (1.0, 0.0):
+        for factor in (1.0, 7.0):
+            folder = tmp_path / f"{negatives}-{factor}"
+            make_trainer(
+                folder, steps=1, ask=("EX",), on_lesion=1.0, clicks=0.0, negatives=negatives,
+                absent_weight=factor,
+            ).run()  # fmt: skip
+            found[negatives, factor] = losses(folder)[0]
+    assert found[1.0, 7.0] == pytest.approx(7 * found[1.0, 1.0], rel=1e-5)
+    assert found[0.0, 7.0] == found[0.0, 1.0] > 0
 
 
 def test_what_is_not_annotated_teaches_nothing(

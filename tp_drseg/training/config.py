@@ -31,6 +31,8 @@ class TrainingConfig:
             `image_encoder.backbone.stages.3.`, and 0 closes one.
         bce_weight: weight of the cross-entropy beside the IoU, see `segmentation_loss`.
         bce_weights: the same for single lesions.
+        absent_weight: factor of both for a lesion that the crop does not show: the IoU then says
+            nothing, and the mean cross-entropy is smaller by orders of magnitude.
         ask: the lesions that are trained; empty for all of the catalog.
         lesions: on how many of them each crop is asked, those that it shows being chosen three
             times as often; 0 for all.
@@ -39,6 +41,8 @@ class TrainingConfig:
             on a photograph that has it.
         negatives: share of the crops that come from photographs without any lesion.
         scales: least and largest side of a crop, relative to that of a tile at work.
+        mosaic: share of the crops that are put together from four of half the side, each from a
+            draw of its own: more photographs a step at the same price.
         turn: whether crops are turned by any angle and mirrored.
         light: whether colour, gamma, sharpness and compression change.
         clicks: share of the steps in which points and boxes are given beside the text.
@@ -46,6 +50,8 @@ class TrainingConfig:
         save_every: steps between two checkpoints of the run.
         validate_every: steps between two looks at the validation photographs; 0 for a single one
             after the last step.
+        compile: whether `torch.compile` makes fast code of the frozen beginning of the encoder; it
+            needs a C++ compiler, and half a minute at the start.
         precision: `bf16` mixed precision, `float32`, or `auto`, which asks the hardware.
         workers: processes that cut crops beside the training; 0 for none.
         seed: of crops, light and choice of descriptions.
@@ -65,18 +71,21 @@ class TrainingConfig:
     parts: Mapping[str, float] = field(default_factory=dict)
     bce_weight: float = 10.0
     bce_weights: Mapping[str, float] = field(default_factory=dict)
+    absent_weight: float = 1.0
     ask: tuple[str, ...] = ()
     lesions: int = 3
     focus: Mapping[str, float] = field(default_factory=dict)
     on_lesion: float = 0.75
     negatives: float = 0.12
     scales: tuple[float, float] = (0.67, 1.4)
+    mosaic: float = 0.0
     turn: bool = True
     light: bool = True
     clicks: float = 0.2
     averaging: float = 0.995
     save_every: int = 25
     validate_every: int = 0
+    compile: bool = False
     precision: Precision = "auto"
     workers: int = 0
     seed: int = 0
@@ -87,14 +96,17 @@ class TrainingConfig:
         for name in ("batch_size", "micro_batch", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be 1 or more, got {getattr(self, name)}.")
-        for name in ("warmup", "lesions", "validate_every", "workers", "weight_decay"):
+        least_0 = (
+            "warmup", "lesions", "validate_every", "workers", "weight_decay", "absent_weight",
+        )  # fmt: skip
+        for name in least_0:
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name} must be 0 or more, got {getattr(self, name)}.")
         for name in ("steps", "epochs", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"training.{name} must be above 0, got {value}.")
-        for name in ("on_lesion", "negatives", "clicks", "averaging"):
+        for name in ("on_lesion", "negatives", "mosaic", "clicks", "averaging"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training.{name} must be in [0, 1], got {getattr(self, name)}.")
         if self.batch_size % self.micro_batch:

@@ -180,7 +180,7 @@ def _parent(start: StartConfig) -> TPDRSeg | None:
     if start.checkpoint is None:
         return None
     name = None if start.checkpoint == "embedded" else start.checkpoint
-    return TPDRSeg.from_pretrained(name, device="cpu")
+    return TPDRSeg.from_pretrained(name, device="cpu", dtype="float32")
 
 
 def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from tp_drseg.errors import TrainingError
 from tp_drseg.extras import require
 from tp_drseg.files import make_folder
+from tp_drseg.hardware import takes_bf16
 from tp_drseg.model import TPDRSeg
-from tp_drseg.modules.clicks import Clicks
-from tp_drseg.training.config import Precision, TrainingConfig
+from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.crops import Batch, Crops, collate
 from tp_drseg.training.losses import segmentation_loss
 from tp_drseg.training.parts import open_parts
@@ -84,7 +84,8 @@ class Trainer:
         fabric: what `launch` gave; by default it is called here.
 
     Raises:
-        TrainingError: when nothing would learn, or the folder holds a run with other settings.
+        TrainingError: when nothing would learn, the weights are not float32, or the folder holds
+            a run with other settings.
         MissingExtraError: when the extra `train` is not installed.
     """
 
@@ -101,8 +102,19 @@ class Trainer:
         self.folder, self.validate = folder, validate
         self.steps = config.total_steps(len(crops.photographs))
         self.fabric = fabric or launch(config)
-        self.bf16 = _takes_bf16(config.precision, self.fabric.device.type)
+        self.bf16 = config.precision == "bf16" or (
+            config.precision == "auto" and takes_bf16(self.fabric.device)
+        )
+        logger.info("precision: %s", "bf16" if self.bf16 else "float32")
+        if model.dtype != torch.float32:
+            raise TrainingError(
+                f"The model's weights are {model.dtype}, too short to learn. Load it with "
+                f"dtype='float32'; training.precision says what the work in between is done in."
+            )
+        model.to(memory_format=torch.channels_last)  # what convolutions are fastest on
         groups = open_parts(model, config.parts)
+        if config.compile:
+            model.compile(everything=False)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
             "%d of %d parameters learn",
@@ -219,9 +231,7 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         device = self.fabric.device
-        clicks = batch.clicks
-        if clicks is not None:
-            clicks = Clicks(clicks.coordinates.to(device), clicks.labels.to(device))
+        clicks = None if batch.clicks is None else batch.clicks.to(device)
         classes = batch.classes.to(device)
         # not Fabric's own mixed precision, which would round the inputs, such as clicks, too
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
@@ -231,10 +241,11 @@ class Trainer:
         weights = torch.full((len(catalog),), self.config.bce_weight)
         for name, weight in self.config.bce_weights.items():
             weights[catalog.index(name)] = weight
+        targets = batch.targets.to(device)
+        absent = targets.sum(dim=(-2, -1)) == 0
+        weights = weights.to(device)[classes] * torch.where(absent, self.config.absent_weight, 1.0)
         scored = None if batch.scored is None else batch.scored.to(device)
-        return segmentation_loss(
-            logits, batch.targets.to(device), weights.to(device)[classes], scored
-        )
+        return segmentation_loss(logits, targets, weights, scored)
 
     def _rate(self, step: int) -> float:
         if self.config.schedule == "constant":
@@ -288,17 +299,3 @@ class Trainer:
         """What a run that is resumed must have in common with itself."""
         settings = {k: v for k, v in asdict(self.config).items() if k not in NOT_COMPARED}
         return {**settings, "photographs": [p.name for p in self.crops.photographs]}
-
-
-def _takes_bf16(wanted: Precision, device: str) -> bool:
-    """Whether to work in bf16; `auto` asks the hardware."""
-    if wanted != "auto":
-        return wanted == "bf16"
-    if device == "cuda":
-        found = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # where the processor lacks the instructions bf16 is slower than float32
-        ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        found = device == "cpu" and ask()
-    logger.info("precision: %s", "bf16" if found else "float32")
-    return bool(found)
