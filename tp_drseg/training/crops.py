@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.clicks import Clicks
 from tp_drseg.modules.explicit_prior import min_max, similarity
-from tp_drseg.training.augment import random_crop, random_light
+from tp_drseg.training.augment import Crop, random_crop, random_light
 from tp_drseg.training.clicks import simulate_clicks
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.photographs import Photograph
@@ -93,6 +94,11 @@ class Crops(Dataset[Batch]):
             )
         self.without = [i for i, p in enumerate(photographs) if not p.masks.any()]
         self.size, self.grid = model.config.image_size, model.config.grid
+        if config.mosaic and self.grid % 2:
+            raise TrainingError(
+                f"A tile of {self.size} pixels has {self.grid} cells a side, which a mosaic cannot "
+                f"halve. Set training.mosaic to 0."
+            )
         self.extent = self.size / model.config.working_diameter
         self.stride = 2 if model.detail_head is not None else 4
         self.texts = [
@@ -110,34 +116,67 @@ class Crops(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         """Crop `number`, as a batch of one."""
         generator = _generator(self.config.seed, 0, number)
-        index, lesion = self._choose(generator)
-        photograph = self.photographs[index]
-        wanted = photograph.field_of_view[0] if lesion is None else photograph.masks[lesion]
-        crop = random_crop(wanted, self.extent, generator, self.config.scales, self.config.turn)
-        image = crop.apply(photograph.image, self.size)
-        if self.config.light:
-            image = random_light(image / 255, generator) * 255
-        target = F.avg_pool2d(crop.apply(photograph.masks, self.size), self.stride)
-        asked = self._ask(photograph, target, generator)
-        scored = torch.ones_like(target[asked])
-        if photograph.ignored is not None:
-            ignored = F.max_pool2d(crop.apply(photograph.ignored, self.size), self.stride)
-            scored *= (ignored == 0)[asked]
-        for place, other in enumerate(asked.tolist()):
-            scored[place] *= photograph.knows(other)
+        chosen = self._choose_all(generator)
+        along = math.isqrt(len(chosen))  # windows along a side
+        side = self.size // along
+        windows = [self._window(i, lesion, along, generator) for i, lesion in chosen]
+        image = _join(
+            [self._image(photograph, crop, side, generator) for photograph, crop in windows]
+        )
+        masks = _join([crop.apply(photograph.masks, side) for photograph, crop in windows])
+        target = F.avg_pool2d(masks, self.stride)
+        asked = self._ask([photograph for photograph, _ in windows], target, generator)
+        target = target[asked]
+        scored = _join(
+            [self._scored(photograph, crop, side, asked) for photograph, crop in windows]
+        )
         clicks = None
         if self._with_clicks(number):
-            clicks = simulate_clicks(target[asked], self.stride, generator)
-        priors = crop.apply(self._priors(index, asked, generator), self.grid)
+            clicks = simulate_clicks(target, self.stride, generator)
+        priors = _join(
+            [
+                crop.apply(self._priors(index, asked, generator), self.grid // along)
+                for (index, _), (_, crop) in zip(chosen, windows, strict=True)
+            ]
+        )
         return Batch(
-            image[None], priors[None], target[asked][None],
-            None if bool(scored.all()) else scored[None], asked[None], clicks, (photograph.name,),
+            image[None], priors[None], target[None], None if bool(scored.all()) else scored[None],
+            asked[None], clicks, (self.name(number),),
         )  # fmt: skip
 
     def name(self, number: int) -> str:
-        """The name of the photograph that crop `number` is cut from."""
-        index, _ = self._choose(_generator(self.config.seed, 0, number))
-        return self.photographs[index].name
+        """The name of the photograph that crop `number` is cut from; of a mosaic, all names."""
+        chosen = self._choose_all(_generator(self.config.seed, 0, number))
+        return "+".join(self.photographs[index].name for index, _ in chosen)
+
+    def _choose_all(self, generator: torch.Generator) -> list[tuple[int, int | None]]:
+        """What `_choose` gives: once, or for each window of a mosaic."""
+        mosaic = self.config.mosaic and _draw(generator) < self.config.mosaic
+        return [self._choose(generator) for _ in range(4 if mosaic else 1)]
+
+    def _window(
+        self, index: int, lesion: int | None, along: int, generator: torch.Generator
+    ) -> tuple[Photograph, Crop]:
+        photograph = self.photographs[index]
+        wanted = photograph.field_of_view[0] if lesion is None else photograph.masks[lesion]
+        config = self.config
+        crop = random_crop(wanted, self.extent / along, generator, config.scales, config.turn)
+        return photograph, crop
+
+    def _image(
+        self, photograph: Photograph, crop: Crop, side: int, generator: torch.Generator
+    ) -> Tensor:
+        image = crop.apply(photograph.image, side)
+        return random_light(image / 255, generator) * 255 if self.config.light else image
+
+    def _scored(self, photograph: Photograph, crop: Crop, side: int, asked: Tensor) -> Tensor:
+        """`(L, h, w)`, 0 where the annotation says nothing."""
+        known = torch.tensor([float(photograph.knows(lesion)) for lesion in asked.tolist()])
+        scored = known[:, None, None].repeat(1, side // self.stride, side // self.stride)
+        if photograph.ignored is not None:
+            ignored = F.max_pool2d(crop.apply(photograph.ignored, side), self.stride)
+            scored *= (ignored == 0)[asked]
+        return scored
 
     def _choose(self, generator: torch.Generator) -> tuple[int, int | None]:
         """A photograph, and the lesion that the crop shall show, if any."""
@@ -149,13 +188,15 @@ class Crops(Dataset[Batch]):
         index = _one_of(self.having[lesion], generator)
         return index, lesion if _draw(generator) < self.config.on_lesion else None
 
-    def _ask(self, photograph: Photograph, target: Tensor, generator: torch.Generator) -> Tensor:
+    def _ask(
+        self, photographs: Sequence[Photograph], target: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """For which lesions the crop is asked: places in the catalog, in rising order."""
         count = min(self.config.lesions or len(self.asked), len(self.asked))
         readiness = torch.tensor(
             [
                 (_SEEN if bool(target[i].amax() >= 0.5) else _UNSEEN)
-                if photograph.knows(i)
+                if any(photograph.knows(i) for photograph in photographs)
                 else 1e-6
                 for i in self.asked
             ]
@@ -217,6 +258,13 @@ def _clip_features(model: TPDRSeg, photograph: Photograph) -> tuple[Tensor, Tens
     features = encoder.image_features(image.to(model.device)).half().cpu()
     where = F.adaptive_max_pool2d(photograph.field_of_view[None].float(), features.shape[-2:]) > 0
     return features, where
+
+
+def _join(windows: Sequence[Tensor]) -> Tensor:
+    """Square maps `(C, s, s)`, row by row, as one square."""
+    along = math.isqrt(len(windows))
+    rows = [torch.cat(windows[i : i + along], dim=-1) for i in range(0, len(windows), along)]  # type: ignore[arg-type]
+    return torch.cat(rows, dim=-2)
 
 
 def _generator(seed: int, stream: int, number: int) -> torch.Generator:
