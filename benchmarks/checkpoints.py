@@ -1,0 +1,82 @@
+"""The checkpoints that are timed: the embedded one, and `vit_b` with random weights."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tp_drseg.config import TPDRSegConfig
+from tp_drseg.model import TPDRSeg
+
+SIZES = ("tiny", "vit_b")
+FRAMES = ("own", "whole", "tiled")
+DIAMETERS = {"whole": 1024, "tiled": 1792}
+"""Longest side of the field of view; `own` is what the size has by itself."""
+
+
+def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
+    """The folder of a checkpoint, made below `folder` when it is not there yet.
+
+    Args:
+        size: one of `SIZES`; there are no trained weights for `vit_b`, so it has random ones.
+        frame: one of `FRAMES`.
+        folder: where checkpoints are kept for this run.
+    """
+    target = folder / f"{size}-{frame}"
+    if target.exists():
+        return target
+    if size == "tiny":
+        source = Path(str(resources.files("tp_drseg") / "weights"))
+    else:
+        source = folder / f"{size}-random"
+        if not source.exists():
+            random_model(TPDRSegConfig.for_size(size)).save_pretrained(source)
+    config = TPDRSegConfig.from_json((source / "config.json").read_text(encoding="utf-8"))
+    if frame != "own":
+        config = config.replace(working_diameter=DIAMETERS[frame])
+    target.mkdir(parents=True)
+    (target / "config.json").write_text(config.to_json(), encoding="utf-8")
+    (target / "model.safetensors").symlink_to((source / "model.safetensors").resolve())
+    return target
+
+
+def random_model(config: TPDRSegConfig) -> TPDRSeg:
+    """A model with seeded random weights whose answer depends on every one of them."""
+    torch.manual_seed(0)
+    model = TPDRSeg(config).eval()
+    stir_zeros(model)
+    spread_logits(model)
+    return model
+
+
+def stir_zeros(model: nn.Module) -> None:
+    """Gives seeded random values to every parameter that is all zero.
+
+    Those are what starts without a say: the injectors' value projections, the detail head's last
+    layer, and SAM's position embeddings.
+    """
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.copy_(0.05 * noise)
+
+
+@torch.inference_mode()
+def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
+    """Scales the decoder's last layer until logits vary as those of a trained model do.
+
+    Those of random weights are all near 0, where no difference would be seen.
+    """
+    side, grid = model.config.image_size, model.config.grid
+    generator = torch.Generator().manual_seed(2)
+    image = torch.rand(1, 3, side, side, generator=generator) * 255
+    prior = torch.rand(1, 1, grid, grid, generator=generator)
+    found = model(image, prior, torch.zeros(1, dtype=torch.int64)).std()
+    last = model.mask_decoder.output_hypernetworks_mlps[0].layers[-1]
+    last.weight.mul_(spread / found)
+    last.bias.mul_(spread / found)

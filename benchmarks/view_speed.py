@@ -1,0 +1,51 @@
+"""A second lesion and a click on an open photograph, beside the first lesion."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ways import Setting, load_ours, timed
+
+FIRST, SECOND = "haemorrhage", "hard exudate"
+
+
+def view_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, Any]:
+    """Median seconds of each question to an open photograph, and whether the answers hold."""
+    model: Any = load_ours(setting)
+    model.segment(photographs[0])
+    seconds: dict[str, list[float]] = {
+        name: [] for name in ("open", "first", "second", "click", "second_click")
+    }
+    difference = 0.0
+    for path in photographs:
+        whole = model.segment(path, SECOND)
+        for _ in range(setting.runs):
+            taken, view = timed(model.open, path)
+            seconds["open"].append(taken)
+            with view:
+                taken, _ = timed(view.segment, FIRST)
+                seconds["first"].append(taken)
+                taken, second = timed(view.segment, SECOND)
+                seconds["second"].append(taken)
+                places = np.argsort(second.probability, axis=None)[[-1, -1000]]
+                clicks: list[tuple[float, float, int]] = []
+                for place, name in zip(places, ("click", "second_click"), strict=True):
+                    y, x = np.unravel_index(place, second.probability.shape)
+                    clicks.append((float(x), float(y), 1))
+                    taken, _ = timed(view.segment, SECOND, points=clicks)
+                    seconds[name].append(taken)
+            found = float(np.abs(second.probability - whole.probability).max())
+            difference = max(difference, found)
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    before = medians["open"] + medians["first"]
+    return {
+        "photographs": [path.name for path in photographs],
+        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "seconds": medians,
+        "shares": {name: medians[name] / before for name in ("second", "click", "second_click")},
+        "probability_difference": difference,
+    }
