@@ -37,8 +37,8 @@ its equations, with the same weights. For each lesion it runs CLIP's two towers,
 with its makers' own attention (for `vit_b` that of `segment_anything`, for `tiny` that of timm),
 and `segment_anything`'s own mask decoder anew, in float32, without compiling, and on every tile.
 Reading, framing, the blending of tiles, and the way back to original pixels are the package's own;
-the photograph is read and framed once for all lesions, in the reference's favour. **Ours** is `TPDRSeg.segment`, from the file to
-results in original pixels.
+the photograph is read and framed once for all lesions, in the reference's favour. **Ours** is
+`TPDRSeg.segment`, from the file to results in original pixels.
 
 `tiny` is the model inside the package. There are no trained weights for `vit_b`: it has seeded
 random ones, scaled so that its logits vary as those of a trained model do.

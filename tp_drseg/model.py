@@ -238,14 +238,14 @@ class TPDRSeg(ExactBuffers):
 
         return FundusView(self, image, keep=keep, warn=warn)
 
-    def compile(self, everything: bool = True) -> None:
+    def compile(self) -> None:
         """Lets `torch.compile` make fast code; see `InjectedImageEncoder.compile`.
 
         The first use then takes a minute or more, each later one less time than without. Answers
         differ by rounding alone. It needs a C++ compiler, or, for a graphics card, Triton.
         """
-        self.image_encoder.compile(everything)
-        if everything and self.detail_head is not None:
+        self.image_encoder.compile()
+        if self.detail_head is not None:
             features = torch.compile(self.detail_head.features, dynamic=False)
             self.detail_head.features = features  # type: ignore[method-assign]
 

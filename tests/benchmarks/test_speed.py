@@ -254,7 +254,8 @@ RECORDS: dict[str, dict[str, Any]] = {
 def record(section: str, **changes: Any) -> dict[str, Any]:
     return {
         "section": section, "size": "tiny", "frame": "whole", "dtype": "auto", "device": "cpu",
-        "threads": 2, "date": "2024-01-02", "command": f"python benchmarks/speed.py --only {section}",
+        "threads": 2, "date": "2024-01-02",
+        "command": f"python benchmarks/speed.py --only {section}",
         "machine": {"Processor": "A chip, 2 cores"}, "values": RECORDS[section], **changes,
     }  # fmt: skip
 
@@ -285,8 +286,8 @@ def test_report_has_every_section_and_figure(tmp_path: Path) -> None:
     for row in (
         "| Processor | A chip, 2 cores |",
         "| Graphics card | A card |",
-        "| `tiny` | whole image | auto (bfloat16) | 4 | 30.00 (29.00 to 31.00) | 4.00 (4.00 to 4.00)"
-        " | 7.5x |",
+        "| `tiny` | whole image | auto (bfloat16) | 4 | 30.00 (29.00 to 31.00) "
+        "| 4.00 (4.00 to 4.00) | 7.5x |",
         "| `tiny` | whole image | auto (bfloat16) | 2000 MiB | 1000 MiB |",
         "| 0.05 | 2.5 | 0.01 | 0.9850 | 0.9000 (hard exudate, 12 pixels in b.jpg) |",
         "| `tiny` | auto (bfloat16) | 1.00 | 4.00 | 2.50 | 0.40 | 50% | 8% | 0 |",

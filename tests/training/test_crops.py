@@ -144,6 +144,52 @@ def test_what_the_annotation_leaves_open_is_not_scored(
     assert torch.equal(batch.scored[0, EX] == 0, F.max_pool2d(fine, 2)[0, 0] > 0)
 
 
+def plain(name: str, colour: int, lesion: int, **changes: object) -> Photograph:
+    """A photograph of one colour that shows one lesion everywhere."""
+    masks = torch.zeros(3, 96, 96, dtype=torch.uint8)
+    masks[lesion] = 1
+    image = torch.full((3, 96, 96), colour, dtype=torch.uint8)
+    return replace(Photograph(name, image, masks, torch.ones_like(masks[:1])), **changes)
+
+
+def test_a_mosaic(make_crops: MakeCrops) -> None:
+    """Each quarter shows its own photograph, with that one's masks and what is known of it."""
+    known = {"bright": (200, EX, True), "dark": (50, HE, False)}
+    given = [
+        plain("bright", 200, EX),
+        plain("dark", 50, HE, annotated=(True, True, False)),
+    ]
+    crops = make_crops(
+        given, mosaic=1.0, light=False, lesions=0, clicks=0.0, scales=(0.5, 0.7), negatives=0.0
+    )
+    orders = set()
+    for number in range(12):
+        batch = crops[number]
+        names = crops.name(number).split("+")
+        orders.add(tuple(names))
+        assert batch.names == (crops.name(number),) and len(names) == 4
+        assert batch.images.shape == (1, 3, 64, 64) and batch.priors.shape == (1, 3, 4, 4)
+        quarters = [(y, x) for y in (0, 1) for x in (0, 1)]
+        for name, (y, x) in zip(names, quarters, strict=True):
+            colour, lesion, knows_all = known[name]
+            image = batch.images[0, :, 32 * y : 32 * (y + 1), 32 * x : 32 * (x + 1)]
+            assert image.max() == pytest.approx(colour, abs=0.01)
+            rows, columns = slice(16 * y, 16 * (y + 1)), slice(16 * x, 16 * (x + 1))
+            target = batch.targets[0, :, rows, columns]
+            assert target[lesion].amax() == pytest.approx(1, abs=1e-5)
+            assert not any(target[other].any() for other in {HE, EX, SE} - {lesion})
+            if batch.scored is not None:
+                assert batch.scored[0, SE, rows, columns].eq(knows_all).all()
+                assert batch.scored[0, [HE, EX], rows, columns].all()
+    assert len(orders) > 6
+
+
+def test_share_of_mosaics(make_crops: MakeCrops) -> None:
+    crops = make_crops(mosaic=0.5)
+    assert sum("+" in crops.name(number) for number in range(200)) == pytest.approx(100, abs=25)
+    assert not any("+" in make_crops().name(number) for number in range(20))
+
+
 def test_lesions_that_are_not_annotated_are_asked_last(
     make_crops: MakeCrops, photograph: Callable[..., Photograph]
 ) -> None:

@@ -230,18 +230,13 @@ class InjectedImageEncoder(nn.Module):
         self.backbone.eval()
         return self
 
-    def compile(self, everything: bool = True) -> None:
+    def compile(self) -> None:
         """Lets `torch.compile` make fast code of the encoder, at its first use, which takes long.
 
         It has to be made again for another size of batch or image.
-
-        Args:
-            everything: also what learns or comes after the first injector; otherwise only the
-                frozen beginning, which is what training gains from.
         """
         self._start = torch.compile(self._start, dynamic=False)  # type: ignore[method-assign]
-        if everything:
-            self.inject = torch.compile(self.inject, dynamic=False)  # type: ignore[method-assign]
+        self.inject = torch.compile(self.inject, dynamic=False)  # type: ignore[method-assign]
 
     def shared(self, images: Tensor) -> SharedFeatures:
         """The part that no prior touches, to be run once an image.

@@ -50,8 +50,6 @@ class TrainingConfig:
         save_every: steps between two checkpoints of the run.
         validate_every: steps between two looks at the validation photographs; 0 for a single one
             after the last step.
-        compile: whether `torch.compile` makes fast code of the frozen beginning of the encoder; it
-            needs a C++ compiler, and half a minute at the start.
         precision: `bf16` mixed precision, `float32`, or `auto`, which asks the hardware.
         workers: processes that cut crops beside the training; 0 for none.
         seed: of crops, light and choice of descriptions.
@@ -85,7 +83,6 @@ class TrainingConfig:
     averaging: float = 0.995
     save_every: int = 25
     validate_every: int = 0
-    compile: bool = False
     precision: Precision = "auto"
     workers: int = 0
     seed: int = 0

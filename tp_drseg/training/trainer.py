@@ -113,8 +113,6 @@ class Trainer:
             )
         model.to(memory_format=torch.channels_last)  # what convolutions are fastest on
         groups = open_parts(model, config.parts)
-        if config.compile:
-            model.compile(everything=False)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
             "%d of %d parameters learn",
