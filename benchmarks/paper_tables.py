@@ -121,6 +121,7 @@ def prepare(options: argparse.Namespace) -> Bench:
     split = split_data(data, base.catalog)
     training = TrainingConfig(
         steps=options.steps,
+        fixed_crops=options.fixed_crops,
         batch_size=options.batch,
         learning_rate=options.learning_rate,
         warmup=options.steps // 10,
@@ -138,7 +139,6 @@ def prepare(options: argparse.Namespace) -> Bench:
         start=start,
         photographs=photographs,
         training=training,
-        fixed_crops=options.fixed_crops,
         points=split.training[: options.points_from],
         validation=split.validation[: options.photographs],
         learned_from=split.training,

@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,48 +23,13 @@ from tp_drseg.errors import TrainingError
 from tp_drseg.evaluation.evaluate import evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.files import write_json
-from tp_drseg.modules.image_encoder import InjectedImageEncoder, SharedFeatures
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.crops import Batch, Crops
+from tp_drseg.training.crops import Crops
 from tp_drseg.training.photographs import Photograph
 from tp_drseg.training.start import start_from
 from tp_drseg.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
-
-Remembered = dict[tuple[int, bytes], SharedFeatures]
-
-
-class FixedCrops(Crops):
-    """The first `count` crops of a run, again and again; all of its crops when it is 0.
-
-    Args:
-        model: see `Crops`.
-        photographs: see `Crops`.
-        config: see `Crops`.
-        count: how many crops there are.
-    """
-
-    def __init__(
-        self,
-        model: TPDRSeg,
-        photographs: Sequence[Photograph],
-        config: TrainingConfig,
-        count: int = 0,
-    ) -> None:
-        super().__init__(model, photographs, config)
-        self.count = count
-
-    def __getitem__(self, number: int) -> Batch:
-        """Crop `number`, see `Crops`."""
-        return super().__getitem__(self._fixed(number))
-
-    def name(self, number: int) -> str:
-        """The photograph of crop `number`, see `Crops`."""
-        return super().name(self._fixed(number))
-
-    def _fixed(self, number: int) -> int:
-        return number % self.count if self.count else number
 
 
 @dataclass
@@ -77,7 +41,6 @@ class Bench:
         start: where they come from, in words.
         photographs: those that all rows learn from.
         training: how all rows learn; it opens no part of the encoder itself.
-        fixed_crops: how many crops there are, 0 for a new one at each step.
         points: training photographs on which each row's thresholds are chosen; none for 0.5.
         validation: photographs that are scored and that no row learns from.
         learned_from: the photographs above, as files.
@@ -89,14 +52,12 @@ class Bench:
     start: str
     photographs: Sequence[Photograph]
     training: TrainingConfig
-    fixed_crops: int
     points: Sequence[Sample]
     validation: Sequence[Sample]
     learned_from: Sequence[Sample]
     draws: int
     fabric: Fabric
-    _crops: dict[str, FixedCrops] = field(default_factory=dict)
-    _remembered: Remembered = field(default_factory=dict)
+    _crops: dict[str, Crops] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """What a row's result must have been made with to stand in one table with another's."""
@@ -108,7 +69,6 @@ class Bench:
             "encoder": config.image_encoder.kind,
             **{name: getattr(config, name) for name in names},
             "training": asdict(self.training),
-            "fixed_crops": self.fixed_crops,
             "learned_from": [sample.name for sample in self.learned_from],
             "learned_from_sha256": fingerprint(self.learned_from),
             "points": [sample.name for sample in self.points],
@@ -137,15 +97,11 @@ class Bench:
         model = start_from(self.base, fields).to(self.fabric.device)
         text = model.config.text
         if text not in self._crops:  # CLIP sees every photograph once, not once a row
-            self._crops[text] = FixedCrops(model, self.photographs, config, self.fixed_crops)
+            self._crops[text] = Crops(model, self.photographs, config)
         fresh = not (folder / "state.safetensors").exists()
         started = time.monotonic()
         trainer = Trainer(model, self._crops[text], config, folder, fabric=self.fabric)
-        if self.fixed_crops:
-            with remembered(model.image_encoder, self._remembered):
-                model = trainer.run()
-        else:
-            model = trainer.run()
+        model = trainer.run()
         seconds = time.monotonic() - started
         if self.points:
             choose_operating_points(model, self.points)
@@ -168,29 +124,6 @@ class Bench:
         model.save_pretrained(folder / "model")
         write_json(path, result)
         return result
-
-
-@contextmanager
-def remembered(encoder: InjectedImageEncoder, store: Remembered) -> Iterator[None]:
-    """For a while, computes the untuned part of the encoder once for each image.
-
-    It is frozen, and the same in all models with the same base: `store` may serve several. It
-    keeps some 5 MB for each image of 1024 pixels in the size `tiny`.
-    """
-    compute = encoder.shared
-
-    def shared(images: Tensor) -> SharedFeatures:
-        key = (encoder.untuned, hashlib.blake2b(images.cpu().numpy().tobytes()).digest())
-        if key not in store:
-            with torch.no_grad():
-                store[key] = compute(images)
-        return store[key]
-
-    encoder.shared = shared  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del encoder.shared  # the method of the class is back
 
 
 def _read(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

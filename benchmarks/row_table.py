@@ -83,7 +83,7 @@ _NOTE = (
 def _conditions(settings: Mapping[str, Any]) -> str:
     training = settings["training"]
     crops = training["steps"] * training["batch_size"]
-    fixed = settings["fixed_crops"]
+    fixed = training["fixed_crops"]
     of = "each seen once" if not fixed else f"of {min(fixed, crops)} that come again and again"
     points = settings["points"]
     frame = f"{settings['working_diameter']} pixels across, tiles of {settings['image_size']}"

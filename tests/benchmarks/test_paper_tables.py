@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import average_precision_score
@@ -144,27 +143,6 @@ def test_differences_are_paired() -> None:
     assert found["paper_dice"] == 44.22 and rows["full"]["paper_average_precision"] == 50.55
     alone = summary([result("lora", 0.4, lower)])[0]
     assert "average_precision_difference" not in alone
-
-
-@pytest.mark.parametrize("tuning", ["injector", "lora", "none"])
-def test_what_is_remembered_is_what_would_be_computed(make_model: Make, tuning: str) -> None:
-    from row_run import remembered
-
-    if tuning == "lora":
-        pytest.importorskip("peft")
-    model = make_model("vit", tuning=tuning, injector_blocks=(1,))
-    images = 255 * torch.rand(2, 1, 3, 64, 64)
-    priors, classes = torch.rand(1, 2, 4, 4), torch.tensor([0, 1])
-    expected = [model(x, priors, classes) for x in images]
-    store: Any = {}
-    with remembered(model.image_encoder, store):
-        for _ in range(2):
-            for x, logits in zip(images, expected, strict=True):
-                assert torch.equal(model(x, priors, classes), logits)
-    assert len(store) == 2
-    assert torch.equal(model(images[0], priors, classes), expected[0])
-    model(images[0] + 1, priors, classes)
-    assert len(store) == 2
 
 
 def test_table_from_a_small_run(

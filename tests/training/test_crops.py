@@ -184,6 +184,14 @@ def test_a_mosaic(make_crops: MakeCrops) -> None:
     assert len(orders) > 6
 
 
+def test_fixed_crops_come_again(make_crops: MakeCrops) -> None:
+    new, fixed = make_crops(seed=2), make_crops(seed=2, fixed_crops=3)
+    for number in range(7):
+        assert same(fixed[number], new[number % 3])
+        assert fixed.name(number) == new.name(number % 3)
+    assert fixed[5] is fixed[2]
+
+
 def test_share_of_mosaics(make_crops: MakeCrops) -> None:
     crops = make_crops(mosaic=0.5)
     assert sum("+" in crops.name(number) for number in range(200)) == pytest.approx(100, abs=25)

@@ -40,7 +40,7 @@ def finetune(
             "prompt-generator, injectors, decoder, detail, encoder. May be given several times.",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 800,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     model: ModelOption = None,
     revision: RevisionOption = None,
@@ -52,7 +52,7 @@ def finetune(
     What the model already knows stays the same to the last bit, unless --train opens more.
     """
     from tp_drseg.cli._model import load_model
-    from tp_drseg.cli._options import Device
+    from tp_drseg.cli._options import Device, Dtype
     from tp_drseg.data import read_dataset, split_folds
     from tp_drseg.lesions import LesionCatalog
     from tp_drseg.training import finetune as tuning
@@ -60,7 +60,7 @@ def finetune(
 
     if not debug:
         set_level(logging.INFO)
-    parent = load_model(model, revision, Device.cpu)
+    parent = load_model(model, revision, Device.cpu, Dtype.float32)
     new = read_lesions(lesions)
     config = tuning.default_config(new, train or (), steps, seed)
     catalog = LesionCatalog((*parent.catalog, *new))

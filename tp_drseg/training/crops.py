@@ -60,7 +60,8 @@ def check_lesions(config: TrainingConfig, catalog: LesionCatalog) -> None:
 class Crops(Dataset[Batch]):
     """The crops of a run, by number.
 
-    Crop `i` depends on the seed and on `i` alone, so a run that is resumed, or shared between
+    Crop `i` depends on the seed and on `i` alone (of `fixed_crops`, on the place of `i` among
+    them), so a run that is resumed, or shared between
     processes, sees the same crops as one that is not. CLIP is frozen: its features are computed
     once a photograph, and the priors are cut, turned and mirrored with the crop.
 
@@ -108,6 +109,7 @@ class Crops(Dataset[Batch]):
             for x in catalog
         ]
         self.features = [_clip_features(model, p) for p in photographs]
+        self._kept: dict[int, Batch] = {}
 
     def __len__(self) -> int:
         """Of a run of so many steps; crops beyond it can be had as well."""
@@ -115,6 +117,14 @@ class Crops(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """Crop `number`, as a batch of one."""
+        if not self.config.fixed_crops:
+            return self._cut(number)
+        number %= self.config.fixed_crops
+        if number not in self._kept:
+            self._kept[number] = self._cut(number)
+        return self._kept[number]
+
+    def _cut(self, number: int) -> Batch:
         generator = _generator(self.config.seed, 0, number)
         chosen = self._choose_all(generator)
         along = math.isqrt(len(chosen))  # windows along a side
@@ -146,7 +156,9 @@ class Crops(Dataset[Batch]):
 
     def name(self, number: int) -> str:
         """The name of the photograph that crop `number` is cut from; of a mosaic, all names."""
-        chosen = self._choose_all(_generator(self.config.seed, 0, number))
+        fixed = self.config.fixed_crops
+        generator = _generator(self.config.seed, 0, number % fixed if fixed else number)
+        chosen = self._choose_all(generator)
         return "+".join(self.photographs[index].name for index, _ in chosen)
 
     def _choose_all(self, generator: torch.Generator) -> list[tuple[int, int | None]]:

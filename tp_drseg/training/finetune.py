@@ -124,7 +124,7 @@ def finetune(
 
 
 def default_config(
-    lesions: Sequence[Lesion], train: Sequence[str] = (), steps: int = 200, seed: int = 0
+    lesions: Sequence[Lesion], train: Sequence[str] = (), steps: int = 800, seed: int = 0
 ) -> TrainingConfig:
     """How a fine-tuning goes when nothing else is said.
 
@@ -139,13 +139,15 @@ def default_config(
     parts |= {PARTS[name]: 0.1 if name == "encoder" else 0.3 for name in train}
     return TrainingConfig(
         steps=steps,
+        # a class group alone is soon learned; where more learns, crops must not come again
+        fixed_crops=0 if train else 64,
         learning_rate=2e-2,
         warmup=min(20, steps),
         weight_decay=0.0,
         bce_weight=3.0,
         parts=parts,
         ask=() if train else tuple(lesion.name for lesion in lesions),
-        averaging=0.97,
+        averaging=0.99,
         clicks=0.0,
         seed=seed,
     )

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from tp_drseg.training.crops import Batch, Crops, collate
 from tp_drseg.training.losses import segmentation_loss
 from tp_drseg.training.parts import open_parts
 from tp_drseg.training.records import Records, plot_loss
+from tp_drseg.training.remember import remembered
 from tp_drseg.training.schedule import warm_constant, warm_cosine
 from tp_drseg.training.state import load_state, save_state
 
@@ -149,6 +150,17 @@ class Trainer:
         Raises:
             TrainingError: when the loss is not finite; names the photographs of the step.
         """
+        with remembered(self.model) if self.config.fixed_crops else nullcontext():
+            self._run()
+        if self.records is not None:
+            self.records.close()
+            plot_loss(self.folder)
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.average[name])
+        return self.model.eval()
+
+    def _run(self) -> None:
         self.model.train()
         started, first = time.monotonic(), self.step
         for batches in self._steps():
@@ -168,13 +180,6 @@ class Trainer:
             # after the look, so that a run that is killed in between looks again
             if self.step % self.config.save_every == 0 or last:
                 self._save()
-        if self.records is not None:
-            self.records.close()
-            plot_loss(self.folder)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(self.average[name])
-        return self.model.eval()
 
     def _steps(self) -> Iterator[list[Batch]]:
         """The micro-batches of this process, step by step, from the next step on."""
