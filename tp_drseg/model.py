@@ -376,7 +376,8 @@ class TPDRSeg(ExactBuffers):
         checkpoint.load_weights(model, files.weights)
         model.model_id, model.revision = files.model_id, files.revision
         # channels-last: the layout that convolutions are fastest on, on processors and cards
-        return model.to(place, kind, memory_format=torch.channels_last).eval()
+        model.to(memory_format=torch.channels_last)
+        return model.to(place, kind).eval()
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes `config.json`, `model.safetensors` and a fresh model card `README.md`.
