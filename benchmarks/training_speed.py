@@ -72,10 +72,16 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
 
 
 def _config(setting: Setting, steps: int) -> TrainingConfig:
-    """The recipe of the embedded model, with few steps and without clicks."""
+    """The recipe of the embedded model, with few steps, without clicks and mosaics."""
     tiny = read_run(recipe("tiny")).training
     precision: Any = PRECISIONS[setting.dtype]
-    changes = {"steps": steps, "clicks": 0.0, "save_every": steps, "precision": precision}
+    changes = {
+        "steps": steps,
+        "clicks": 0.0,
+        "mosaic": 0.0,
+        "save_every": steps,
+        "precision": precision,
+    }
     return replace(tiny, **changes)
 
 

@@ -151,7 +151,7 @@ class Crops(Dataset[Batch]):
         )
         return Batch(
             image[None], priors[None], target[None], None if bool(scored.all()) else scored[None],
-            asked[None], clicks, (self.name(number),),
+            asked[None], clicks, ("+".join(photograph.name for photograph, _ in windows),),
         )  # fmt: skip
 
     def name(self, number: int) -> str:
