@@ -274,10 +274,10 @@ def _training(records: Sequence[Record]) -> str:
 ## Training
 
 The package's trainer beside a plain loop in float32, on the same crops by the same seed, {steps}
-steps of the recipe `tiny` without clicks and mosaics. The plain loop runs the plain reference for one lesion
-after the other, keeps a graph of the whole encoder, and reads the photograph and runs CLIP for
-every crop; the trainer reads and runs CLIP once, before the first step. Medians of a step, the
-first left out; differences of the losses are relative.
+steps of the recipe `tiny` without clicks and mosaics. The plain loop runs the plain reference for
+one lesion after the other, keeps a graph of the whole encoder, and reads the photograph and runs
+CLIP for every crop; the trainer reads and runs CLIP once, before the first step. Medians of a step,
+the first left out; differences of the losses are relative.
 
 {table(head, rows)}"""
 

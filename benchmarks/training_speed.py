@@ -75,14 +75,8 @@ def _config(setting: Setting, steps: int) -> TrainingConfig:
     """The recipe of the embedded model, with few steps, without clicks and mosaics."""
     tiny = read_run(recipe("tiny")).training
     precision: Any = PRECISIONS[setting.dtype]
-    changes = {
-        "steps": steps,
-        "clicks": 0.0,
-        "mosaic": 0.0,
-        "save_every": steps,
-        "precision": precision,
-    }
-    return replace(tiny, **changes)
+    changes = {"steps": steps, "save_every": steps, "precision": precision}
+    return replace(tiny, clicks=0.0, mosaic=0.0, **changes)
 
 
 class StampedCrops(Crops):

@@ -7,6 +7,8 @@ convention (half-pixel centres, ``align_corners=False``) a change of frame is a 
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,8 +135,9 @@ class Frame:
             )
         if values.ndim == 3:
             restored = np.zeros((len(values), *self.original_size), dtype=np.float32)
-            for source, target in zip(values, restored, strict=True):
-                self._restore_into(target, source)
+            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+                # Pillow lets other threads go on while it scales; list() raises what they raise
+                list(pool.map(self._restore_into, restored, values))
         else:
             restored = np.zeros(self.original_size, dtype=np.float32)
             self._restore_into(restored, values)
