@@ -157,7 +157,7 @@ def test_other_tensors_are_refused_by_name(small_model: TPDRSeg, tmp_path: Path)
         (_add, "in 1 tensors: unexpected stranger.weight"),
         (_reshape, "in 1 tensors: prompt_generator.dense.bias is (7,), not (256,)"),
     ):
-        weights = {name: torch.zeros_like(v) for name, v in small_model.state_dict().items()}
+        weights = {name: torch.zeros(v.shape) for name, v in small_model.state_dict().items()}
         damage(weights)
         save_file(weights, tmp_path / "model.safetensors")
         assert_nothing_is_loaded(small_model, tmp_path / "model.safetensors", message)

@@ -283,12 +283,13 @@ def test_image_work_is_shared(
         monkeypatch.setattr(owner, name, call)
 
     counted(model, "shared")
-    counted(model, "decode")
+    counted(model, "prompt")
+    counted(model, "predict")
     counted(model.explicit_prior, "image_features")
     model.segment(photo)
     # the photograph fits in one tile
     assert calls.count("shared") == 1 and calls.count("image_features") == 1
-    assert calls.count("decode") == len(model.catalog)
+    assert calls.count("prompt") == calls.count("predict") == len(model.catalog)
 
 
 @BOTH_KINDS

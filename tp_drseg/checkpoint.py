@@ -213,7 +213,7 @@ def load_weights(model: TPDRSeg, path: Path) -> None:
             f"files must come from the same checkpoint."
         )
     # out of the mapped file, which may be written anew while the model is in use
-    own = {n: value.to(expected[n].dtype, copy=True) for n, value in weights.items()}
+    own = {n: torch.empty_like(expected[n]).copy_(value) for n, value in weights.items()}
     model.load_state_dict(own, strict=True, assign=True)
 
 

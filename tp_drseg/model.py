@@ -123,6 +123,8 @@ class TPDRSeg(ExactBuffers):
         )
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        # the layout that convolutions are fastest on, on processors and cards
+        self.to(memory_format=torch.channels_last)
 
     @property
     def catalog(self) -> LesionCatalog:
@@ -281,9 +283,11 @@ class TPDRSeg(ExactBuffers):
             LesionError: when the model does not know the lesion; the message lists what it knows.
             PromptError: when the description, points, boxes or threshold cannot be used.
         """
-        return self.open(image, keep=False).segment(
-            lesion, description=description, threshold=threshold, points=points, boxes=boxes
-        )
+        from tp_drseg.inference.segment import Question, answer
+
+        # before the photograph is read
+        asked = Question.check(self, lesion, description, threshold, points, boxes)
+        return answer(self.open(image, keep=False), asked)
 
     def explain(self, image: ImageSource, text: str | Sequence[str]) -> np.ndarray:
         """The explicit prior of any text, `(H, W)` float32 in [0, 1], in original pixels.
@@ -375,8 +379,6 @@ class TPDRSeg(ExactBuffers):
             model = cls(config)
         checkpoint.load_weights(model, files.weights)
         model.model_id, model.revision = files.model_id, files.revision
-        # channels-last: the layout that convolutions are fastest on, on processors and cards
-        model.to(memory_format=torch.channels_last)
         return model.to(place, kind).eval()
 
     def save_pretrained(self, folder: str | Path) -> Path:

@@ -25,18 +25,40 @@ class FakeModel:
         self.asked: list[dict[str, Any]] = []
         self.act: Callable[[Path], None] = lambda path: None
 
-    def segment(
-        self, image: Path, lesion: str | Sequence[str], **options: Any
-    ) -> Segmentation | dict[str, Segmentation]:
-        self.asked.append({"lesion": lesion, **options})
-        self.act(Path(image))
-        if isinstance(lesion, str):
-            return self._result(image, lesion, **options)
-        return {name: self._result(image, name, **options) for name in lesion}
+    def open(self, image: Path, **_: bool) -> FakeView:
+        return FakeView(self, image)
 
-    def _result(self, image: Path, lesion: str, **options: Any) -> Segmentation:
-        pixels = read_image(image)
-        red = np.divide(pixels[..., 0], 255, dtype=np.float32)
+    def explain(self, image: np.ndarray, text: str) -> np.ndarray:
+        self.asked.append({"text": text})
+        return image[..., 0].astype(np.float32) / 255
+
+
+class FakeView:
+    doubt = None
+
+    def __init__(self, model: FakeModel, path: Path) -> None:
+        self.model, self.path, self.pixels = model, path, read_image(path)
+
+    def prepare(self) -> None:
+        pass
+
+    def __enter__(self) -> FakeView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def segment(
+        self, lesion: str | Sequence[str], **options: Any
+    ) -> Segmentation | dict[str, Segmentation]:
+        self.model.asked.append({"lesion": lesion, **options})
+        self.model.act(self.path)
+        if isinstance(lesion, str):
+            return self._result(lesion, **options)
+        return {name: self._result(name, **options) for name in lesion}
+
+    def _result(self, lesion: str, **options: Any) -> Segmentation:
+        red = np.divide(self.pixels[..., 0], 255, dtype=np.float32)
         return Segmentation(
             lesion=lesion,
             texts=tuple(options.get("description") or ("a text",)),
@@ -44,14 +66,10 @@ class FakeModel:
             probability=red,
             prior=red,
             field_of_view=np.ones(red.shape, bool),
-            image=pixels,
-            model_id=self.model_id,
-            revision=self.revision,
+            image=self.pixels,
+            model_id=self.model.model_id,
+            revision=self.model.revision,
         )
-
-    def explain(self, image: np.ndarray, text: str) -> np.ndarray:
-        self.asked.append({"text": text})
-        return image[..., 0].astype(np.float32) / 255
 
 
 class Loader:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,43 +16,74 @@ from tp_drseg.inference.result import Segmentation
 from tp_drseg.inference.view import FundusView, Prompt
 from tp_drseg.lesions import Lesion
 
+if TYPE_CHECKING:
+    from tp_drseg.model import TPDRSeg
+
 DEFAULT_THRESHOLD = 0.5
 """The operating point of a lesion for which the model stores none."""
 
 
-def segment(
-    view: FundusView,
-    lesion: str | Sequence[str] | None,
-    description: str | Sequence[str] | None,
-    threshold: float | None,
-    points: Sequence[tuple[float, float, int]] | None,
-    boxes: Sequence[tuple[float, float, float, float]] | None,
-) -> Segmentation | dict[str, Segmentation]:
-    """See `TPDRSeg.segment`."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a photograph, checked.
+
+    Attributes:
+        lesions: of the model's catalog, each once.
+        texts: the descriptions to ask with, for each lesion.
+        threshold: for all of them, or None for each one's operating point.
+        points: `(x, y, label)` in original pixels.
+        boxes: `(left, top, right, bottom)` in original pixels.
+        single: whether one lesion was asked for by its name, not a list.
+    """
+
+    lesions: tuple[Lesion, ...]
+    texts: tuple[tuple[str, ...], ...]
+    threshold: float | None
+    points: Sequence[tuple[float, float, int]] | None
+    boxes: Sequence[tuple[float, float, float, float]] | None
+    single: bool
+
+    @classmethod
+    def check(
+        cls,
+        model: TPDRSeg,
+        lesion: str | Sequence[str] | None,
+        description: str | Sequence[str] | None,
+        threshold: float | None,
+        points: Sequence[tuple[float, float, int]] | None,
+        boxes: Sequence[tuple[float, float, float, float]] | None,
+    ) -> Question:
+        """The arguments of `TPDRSeg.segment`; raises what it raises, but for the photograph."""
+        catalog = model.catalog
+        names = [lesion] if isinstance(lesion, str) else lesion
+        lesions = list(catalog) if names is None else [catalog.resolve(n) for n in names]
+        lesions = list(dict.fromkeys(lesions))
+        if not lesions:
+            raise PromptError("The list of lesions is empty. Give None for every lesion.")
+        clicks = sum(len(places) for places in (points, boxes) if places is not None)
+        if len(lesions) > 1 and (description is not None or clicks):
+            raise PromptError("description, points and boxes belong to one lesion; ask for one.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise PromptError(f"threshold is a probability in [0, 1], got {threshold}.")
+        texts = tuple(model.prompt_texts(found) for found in lesions)
+        if description is not None:
+            texts = (_texts(description),)
+        return cls(tuple(lesions), texts, threshold, points, boxes, isinstance(lesion, str))
+
+
+def answer(view: FundusView, question: Question) -> Segmentation | dict[str, Segmentation]:
+    """What `TPDRSeg.segment` returns."""
     model = view.model
-    names = [lesion] if isinstance(lesion, str) else lesion
-    lesions = list(model.catalog) if names is None else [model.catalog.resolve(n) for n in names]
-    lesions = list(dict.fromkeys(lesions))
-    if not lesions:
-        raise PromptError("The list of lesions is empty. Give None for every lesion.")
-    clicks = sum(len(places) for places in (points, boxes) if places is not None)
-    if len(lesions) > 1 and (description is not None or clicks):
-        raise PromptError("description, points and boxes belong to one lesion; ask for one.")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise PromptError(f"threshold is a probability in [0, 1], got {threshold}.")
-    texts = [model.prompt_texts(found) for found in lesions]
-    if description is not None:
-        texts = [_texts(description)]
-    placed = PlacedClicks.place(view.frame, points, boxes)
-    probability, prior = probabilities(view, lesions, texts, placed)
+    placed = PlacedClicks.place(view.frame, question.points, question.boxes)
+    probability, prior = probabilities(view, question.lesions, question.texts, placed)
     results = {
-        found.name: Segmentation(
-            lesion=found.name,
-            texts=texts[i],
+        lesion.name: Segmentation(
+            lesion=lesion.name,
+            texts=question.texts[i],
             threshold=(
-                model.config.thresholds.get(found.name, DEFAULT_THRESHOLD)
-                if threshold is None
-                else threshold
+                model.config.thresholds.get(lesion.name, DEFAULT_THRESHOLD)
+                if question.threshold is None
+                else question.threshold
             ),
             probability=probability[i],
             prior=prior[i],
@@ -59,9 +92,9 @@ def segment(
             model_id=model.model_id,
             revision=model.revision,
         )
-        for i, found in enumerate(lesions)
+        for i, lesion in enumerate(question.lesions)
     }
-    return results[lesions[0].name] if isinstance(lesion, str) else results
+    return results[question.lesions[0].name] if question.single else results
 
 
 def probabilities(

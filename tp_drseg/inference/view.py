@@ -106,9 +106,10 @@ class FundusView:
         boxes: Sequence[tuple[float, float, float, float]] | None = None,
     ) -> Segmentation | dict[str, Segmentation]:
         """Segments lesions in this photograph; everything as for `TPDRSeg.segment`."""
-        from tp_drseg.inference.segment import segment
+        from tp_drseg.inference.segment import Question, answer
 
-        return segment(self, lesion, description, threshold, points, boxes)
+        asked = Question.check(self.model, lesion, description, threshold, points, boxes)
+        return answer(self, asked)
 
     def explain(self, text: str | Sequence[str]) -> NDArray[np.float32]:
         """The explicit prior of any text in this photograph; as for `TPDRSeg.explain`."""

@@ -112,7 +112,6 @@ class Trainer:
                 f"The model's weights are {model.dtype}, too short to learn. Load it with "
                 f"dtype='float32'; training.precision says what the work in between is done in."
             )
-        model.to(memory_format=torch.channels_last)  # what convolutions are fastest on
         groups = open_parts(model, config.parts)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
