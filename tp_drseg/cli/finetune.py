@@ -40,7 +40,7 @@ def finetune(
             "prompt-generator, injectors, decoder, detail, encoder. May be given several times.",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 800,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1500,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     model: ModelOption = None,
     revision: RevisionOption = None,

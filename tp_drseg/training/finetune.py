@@ -124,7 +124,7 @@ def finetune(
 
 
 def default_config(
-    lesions: Sequence[Lesion], train: Sequence[str] = (), steps: int = 800, seed: int = 0
+    lesions: Sequence[Lesion], train: Sequence[str] = (), steps: int = 1500, seed: int = 0
 ) -> TrainingConfig:
     """How a fine-tuning goes when nothing else is said.
 
