@@ -95,7 +95,7 @@ def _conditions(settings: Mapping[str, Any]) -> str:
     return (
         f"Every row: {training['steps']} steps of {training['batch_size']} crop(s), {crops} crops "
         f"in all, {of}, from {len(settings['learned_from'])} training photographs; AdamW, rate "
-        f"{training['learning_rate']:g}, seed {training['seed']}. Encoder "
+        f"{training['learning_rate']:g}, seed {training['seed']}, {training['precision']}. Encoder "
         f"{settings['encoder']}, field of view scaled to {frame}; detail head "
         f"{'on' if settings['detail'] else 'off'}. Started from {settings['start']}. Scored on "
         f"{len(settings['validation'])} photographs that no row learned from "
