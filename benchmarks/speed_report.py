@@ -67,6 +67,9 @@ BOUNDS: Mapping[str, str] = {
         "the encoder's blocks before the first injector in bf16; with that feature alone in "
         "float32 the masks agree. `--dtype float32` gives the reference's masks."
     ),
+    "4 lesions, whole image, `vit_b`, auto: speed": (
+        "injectors after all of the twelve blocks, so that the encoder runs once a lesion."
+    ),
     "Open photograph, `tiny`, auto: click": "the way back to original pixels, not the decoder.",
 }
 """What bounds an aim that was not reached, in a sentence, by the aim's name in `speed_aims`."""
