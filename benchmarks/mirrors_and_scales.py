@@ -44,13 +44,14 @@ def main() -> None:
     curves: dict[str, dict[str, PixelCurve]] = {}
     for sample in split_folds(samples, 5, 0)[1]:
         logits, field = every_way(model, sample.image, diameters)
+        masks = [sample.masks[name] for name in names]
+        known = [field & ~read_ignored(mask, field.shape) for mask in masks]
+        truths = [read_mask(mask, field.shape) for mask in masks]
         for way, probability in averages(logits):
             own = curves.setdefault(way, {name: PixelCurve() for name in names})
-            for name, values in zip(names, probability, strict=True):
-                scored = field & ~read_ignored(sample.masks[name], field.shape)
-                truth = read_mask(sample.masks[name], field.shape) & scored
+            for name, values, truth, scored in zip(names, probability, truths, known, strict=True):
                 curve = PixelCurve()
-                curve.add(values, truth, scored)
+                curve.add(values, truth & scored, scored)
                 own[name].merge(curve)
         print(f"{sample.name} is done", flush=True)
     for way, own in curves.items():

@@ -117,9 +117,9 @@ class Crops(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         """Crop `number`, as a batch of one."""
+        number = self._fixed(number)
         if not self.config.fixed_crops:
             return self._cut(number)
-        number %= self.config.fixed_crops
         if number not in self._kept:
             self._kept[number] = self._cut(number)
         return self._kept[number]
@@ -156,10 +156,12 @@ class Crops(Dataset[Batch]):
 
     def name(self, number: int) -> str:
         """The name of the photograph that crop `number` is cut from; of a mosaic, all names."""
-        fixed = self.config.fixed_crops
-        generator = _generator(self.config.seed, 0, number % fixed if fixed else number)
-        chosen = self._choose_all(generator)
+        chosen = self._choose_all(_generator(self.config.seed, 0, self._fixed(number)))
         return "+".join(self.photographs[index].name for index, _ in chosen)
+
+    def _fixed(self, number: int) -> int:
+        """Which crop stands for crop `number`: itself, or one of those that come again."""
+        return number % self.config.fixed_crops if self.config.fixed_crops else number
 
     def _choose_all(self, generator: torch.Generator) -> list[tuple[int, int | None]]:
         """What `_choose` gives: once, or for each window of a mosaic."""
