@@ -64,7 +64,7 @@ class FakeView:
             texts=tuple(options.get("description") or ("a text",)),
             threshold=options["threshold"] if options["threshold"] is not None else 0.5,
             probability=red,
-            prior=red,
+            make_prior=lambda: red,
             field_of_view=np.ones(red.shape, bool),
             image=self.pixels,
             model_id=self.model.model_id,

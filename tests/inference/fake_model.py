@@ -89,7 +89,7 @@ class FakeView:
                 texts=(str(description),) if description else model.catalog[name].texts[:2],
                 threshold=0.5 if threshold is None else threshold,
                 probability=red,
-                prior=red,
+                make_prior=lambda: red,
                 field_of_view=np.ones(red.shape, bool),
                 image=self.image,
                 model_id=model.model_id,

@@ -26,7 +26,7 @@ def result() -> Segmentation:
         texts=("yellow deposits", "sharp margins"),
         threshold=0.5,
         probability=probability,
-        prior=np.linspace(0, 1, 2400, dtype=np.float32).reshape(40, 60),
+        make_prior=lambda: np.linspace(0, 1, 2400, dtype=np.float32).reshape(40, 60),
         field_of_view=field_of_view,
         image=rng.integers(0, 256, (40, 60, 3), dtype=np.uint8),
         model_id="fake",

@@ -7,8 +7,6 @@ convention (half-pixel centres, ``align_corners=False``) a change of frame is a 
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,14 +111,17 @@ class Frame:
         left, top, right, bottom = self.box
         cropped = mask[top:bottom, left:right].astype(bool)
         height, width = self.size
-        coverage = _average_rows(_average_rows(cropped, height).T, width).T
+        coverage = _average_rows(_average_rows(cropped.T, width).T, height)
         return np.ascontiguousarray(np.clip(coverage, 0.0, 1.0))
 
-    def restore(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def restore(
+        self, values: NDArray[np.float32], inside: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32]:
         """Bring values from the working frame back to the original pixels.
 
         Args:
             values: ``(h, w)`` or ``(C, h, w)`` float32, in the working frame.
+            inside: ``(H, W)`` bool, original pixels; the others become 0.
 
         Returns:
             ``(H, W)`` or ``(C, H, W)`` float32: bilinear with half-pixel centres (its kernel
@@ -129,18 +130,30 @@ class Frame:
         Raises:
             ImageError: the values do not have this frame's working size.
         """
+        import torch  # whose scaling uses all cores; whoever has values has it loaded
+        import torch.nn.functional as F
+
         if values.ndim not in (2, 3) or values.shape[-2:] != self.size:
             raise ImageError(
                 f"the values have shape {values.shape}: expected {self.size} or (C, *{self.size})"
             )
-        if values.ndim == 3:
-            restored = np.zeros((len(values), *self.original_size), dtype=np.float32)
-            with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-                # Pillow lets other threads go on while it scales; list() raises what they raise
-                list(pool.map(self._restore_into, restored, values))
-        else:
-            restored = np.zeros(self.original_size, dtype=np.float32)
-            self._restore_into(restored, values)
+        left, top, right, bottom = self.box
+        box = (..., slice(top, bottom), slice(left, right))
+        working = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
+        size = (bottom - top, right - left)
+        scaled = F.interpolate(
+            working.reshape(1, -1, *self.size),
+            size,
+            mode="bilinear",
+            antialias=size[0] < self.size[0] or size[1] < self.size[1],
+        )
+        scaled = scaled.clamp_(working.min(), working.max()).numpy()  # rounding would pass them
+        restored = np.zeros((*values.shape[:-2], *self.original_size), dtype=np.float32)
+        np.multiply(
+            scaled.reshape(*values.shape[:-2], *size),
+            True if inside is None else inside[box],
+            out=restored[box],
+        )
         return restored
 
     def to_working(self, points: NDArray[Any]) -> NDArray[np.float64]:
@@ -178,12 +191,6 @@ class Frame:
         height, width = self.size
         return np.array([width / (right - left), height / (bottom - top)])
 
-    def _restore_into(self, target: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        left, top, right, bottom = self.box
-        working = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-        scaled = working.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
-        target[top:bottom, left:right] = np.asarray(scaled)
-
 
 def _average_rows(values: NDArray[Any], length: int) -> NDArray[np.float32]:
     """Scale the first axis to ``length`` by area average.
@@ -195,10 +202,10 @@ def _average_rows(values: NDArray[Any], length: int) -> NDArray[np.float32]:
     edges = np.linspace(0.0, rows, length + 1)
     whole = np.minimum(edges.astype(np.intp), rows - 1)
     part = (edges - whole)[:, None]
-    # float64: the difference of two running sums must not lose the fraction.
-    running = np.zeros((rows + 1, values.shape[1]))
-    np.cumsum(values, axis=0, out=running[1:])
-    sums = running[whole] + part * values[whole]
+    # Exact, or float64: the difference of two running sums must not lose the fraction.
+    kind = np.int32 if values.dtype == np.bool_ else np.float64
+    running = np.cumsum(values, axis=0, dtype=kind)
+    sums = running[whole] - (1.0 - part) * values[whole]
     average: NDArray[np.float32] = (np.diff(sums, axis=0) * (length / rows)).astype(np.float32)
     return average
 

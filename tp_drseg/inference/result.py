@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,7 @@ class Segmentation:
         texts: The descriptions that made the explicit prior, exactly as used.
         threshold: Least probability of a lesion pixel, in [0, 1].
         probability: (H, W) float32 in [0, 1], probability of the lesion at each pixel.
-        prior: (H, W) float32 in [0, 1], the explicit prior (the paper's ``P_e``), upsampled.
+        make_prior: Gives ``prior``; what many never look at is not made for every result.
         field_of_view: (H, W) bool, the pixels that show the retina; at least one.
         image: (H, W, 3) uint8 RGB, the photograph as read.
         model_id: Which model: name of a packaged one, name on the Hub, or folder.
@@ -49,7 +49,7 @@ class Segmentation:
     texts: tuple[str, ...]
     threshold: float
     probability: NDArray[np.float32] = field(repr=False)
-    prior: NDArray[np.float32] = field(repr=False)
+    make_prior: Callable[[], NDArray[np.float32]] = field(repr=False)
     field_of_view: NDArray[np.bool_] = field(repr=False)
     image: NDArray[np.uint8] = field(repr=False)
     model_id: str
@@ -60,7 +60,6 @@ class Segmentation:
         for name, shape, dtype in (
             ("image", (*size, 3), np.uint8),
             ("probability", size, np.float32),
-            ("prior", size, np.float32),
             ("field_of_view", size, np.bool_),
         ):
             array = getattr(self, name)
@@ -78,6 +77,11 @@ class Segmentation:
         mask = (self.probability >= self.threshold) & self.field_of_view
         mask.flags.writeable = False  # it is kept, and the numbers below come from it
         return mask
+
+    @cached_property
+    def prior(self) -> NDArray[np.float32]:
+        """(H, W) float32 in [0, 1], the explicit prior (the paper's ``P_e``), upsampled."""
+        return self.make_prior()
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +76,7 @@ def answer(view: FundusView, question: Question) -> Segmentation | dict[str, Seg
     """What `TPDRSeg.segment` returns."""
     model = view.model
     placed = PlacedClicks.place(view.frame, question.points, question.boxes)
-    probability, prior = probabilities(view, question.lesions, question.texts, placed)
+    probability, priors = probabilities(view, question.lesions, question.texts, placed)
     results = {
         lesion.name: Segmentation(
             lesion=lesion.name,
@@ -86,7 +87,7 @@ def answer(view: FundusView, question: Question) -> Segmentation | dict[str, Seg
                 else question.threshold
             ),
             probability=probability[i],
-            prior=prior[i],
+            make_prior=partial(view.frame.restore, priors[i], view.field_of_view.mask),
             field_of_view=view.field_of_view.mask,
             image=view.image,
             model_id=model.model_id,
@@ -103,7 +104,10 @@ def probabilities(
     texts: Sequence[Sequence[str]],
     placed: PlacedClicks | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probability and prior of L lesions, each `(L, H, W)` in [0, 1], in original pixels.
+    """Probability and prior of L lesions, both in [0, 1].
+
+    The probability is in original pixels, `(L, H, W)`; the prior, of which fewer users ask, is
+    still in the working frame, `(L, h, w)`.
 
     Args:
         view: the photograph in its model's frames.
@@ -111,6 +115,7 @@ def probabilities(
         texts: the descriptions to ask with, for each lesion.
         placed: points and boxes that go with the texts.
     """
+    view.prepare()
     with torch.inference_mode():
         priors = view.working_priors(view.priors(texts))
         catalog = view.model.catalog
@@ -118,7 +123,7 @@ def probabilities(
             Prompt(catalog.index(lesion.name), tuple(own))
             for lesion, own in zip(lesions, texts, strict=True)
         ]
-        return view.restore(view.probability(prompts, priors, placed)), view.restore(priors[0])
+        return view.restore(view.probability(prompts, priors, placed)), view.unpadded(priors[0])
 
 
 def explain(view: FundusView, text: str | Sequence[str]) -> NDArray[np.float32]:

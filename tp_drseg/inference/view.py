@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,12 +90,16 @@ class FundusView:
         """Frees what is kept; the view may still be used."""
         for kept in (self._shared, self._prompted, self._logits):
             kept.clear()
-        for name in ("working_image", "_clip_input", "_clip"):
+        for name in ("_framed", "_clip_framed", "_inside", "working_image", "_clip"):
             self.__dict__.pop(name, None)
 
     def prepare(self) -> None:
         """Scales the photograph for both towers: what can be done while the model is busy."""
-        _ = self.working_image, self._clip_input
+        parts = ["_framed", "_inside", "_clip_framed"]
+        if self._clip_frame == self.frame:
+            parts.remove("_clip_framed")  # it takes the other's
+        with ThreadPoolExecutor(max_workers=2) as pool:  # Pillow and NumPy let others go on
+            list(pool.map(partial(getattr, self), parts))
 
     def segment(
         self,
@@ -118,9 +123,13 @@ class FundusView:
         return explain(self, text)
 
     @cached_property
+    def _framed(self) -> NDArray[np.uint8]:
+        return self.frame.apply(self.image)
+
+    @cached_property
     def working_image(self) -> Tensor:
         """`(1, 3, h, w)` RGB in [0, 255], padded with black so that tiles fit in."""
-        working = torch.from_numpy(self.frame.apply(self.image)).permute(2, 0, 1)[None]
+        working = torch.from_numpy(self._framed).permute(2, 0, 1)[None]
         height, width = self.padded_size
         padding = (0, width - working.shape[-1], 0, height - working.shape[-2])
         return F.pad(working.float(), padding).to(self.model.device)
@@ -147,20 +156,30 @@ class FundusView:
         )
 
     @cached_property
-    def _clip_input(self) -> tuple[Tensor, Tensor]:
-        """The field of view as CLIP sees it, and how much of each pixel is inside."""
-        side = self.model.explicit_prior.image_size
-        frame = Frame.fit(self.field_of_view, side)
-        image = torch.from_numpy(frame.apply(self.image)).permute(2, 0, 1)[None]
-        inside = torch.from_numpy(frame.apply_mask(self.field_of_view.mask))[None, None]
-        padding = (0, side - frame.size[1], 0, side - frame.size[0])
-        return F.pad(image.float() / 255, padding), F.pad(inside, padding)
+    def _clip_frame(self) -> Frame:
+        return Frame.fit(self.field_of_view, self.model.explicit_prior.image_size)
+
+    @cached_property
+    def _clip_framed(self) -> NDArray[np.uint8]:
+        """The field of view as CLIP sees it."""
+        same = self._clip_frame == self.frame
+        return self._framed if same else self._clip_frame.apply(self.image)
+
+    @cached_property
+    def _inside(self) -> NDArray[np.float32]:
+        """How much of each of CLIP's pixels is in the field of view."""
+        return self._clip_frame.apply_mask(self.field_of_view.mask)
 
     @cached_property
     def _clip(self) -> tuple[Tensor, Tensor]:
         """CLIP's dense features of the whole field of view, and the patches inside of it."""
-        image, inside = self._clip_input
+        side = self.model.explicit_prior.image_size
+        height, width = self._clip_frame.size
+        padding = (0, side - width, 0, side - height)
+        image = torch.from_numpy(self._clip_framed).permute(2, 0, 1)[None]
+        image = F.pad(image.float() / 255, padding)
         features = self.model.explicit_prior.image_features(image.to(self.model.device))
+        inside = F.pad(torch.from_numpy(self._inside)[None, None], padding)
         covered = F.adaptive_max_pool2d(inside, features.shape[-2:])
         return features, (covered >= 0.5).to(features.device)
 
@@ -250,7 +269,9 @@ class FundusView:
 
         They are 0 outside of the field of view.
         """
+        return self.frame.restore(self.unpadded(values), self.field_of_view.mask)
+
+    def unpadded(self, values: Tensor) -> NDArray[np.float32]:
+        """Values `(..., h, w)` of the padded working frame without the padding."""
         height, width = self.frame.size
-        restored = self.frame.restore(values[:, :height, :width].float().cpu().numpy())
-        restored *= self.field_of_view.mask
-        return np.clip(restored, 0.0, 1.0, out=restored)
+        return values[..., :height, :width].float().cpu().numpy()  # type: ignore[no-any-return]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor
 
-_MASK_BYTES = 24 << 20
-"""Largest additive mask: below the size from which glibc takes each one afresh from the system."""
+_MASK_SCORES = 1 << 21
+"""Largest additive mask, in scores a thread: it stays in the processor's cache."""
 
 
 class FusedAttention(Attention):  # type: ignore[misc]
@@ -51,8 +53,9 @@ class FusedAttention(Attention):  # type: ignore[misc]
         rows = get_rel_pos(height, height, self.rel_pos_h)
         columns = get_rel_pos(width, width, self.rel_pos_w)
         return (
-            torch.einsum("bnhwc,hkc->bnhwk", places, rows),
-            torch.einsum("bnhwc,wkc->bnhwk", places, columns),
+            # contiguous, and so are sums of both
+            torch.einsum("bnhwc,hkc->bnhwk", places, rows).contiguous(),
+            torch.einsum("bnhwc,wkc->bnhwk", places, columns).contiguous(),
         )
 
 
@@ -60,15 +63,26 @@ def _masked(
     query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
 ) -> Tensor:
     batch, heads, height, width, _ = on_rows.shape
-    row_bytes = batch * heads * width * height * width * query.element_size()
-    step = max(1, _MASK_BYTES // row_bytes)
-    attended = torch.empty_like(query)
-    for first in range(0, height, step):
-        rows = slice(first, min(first + step, height))
-        queries = slice(rows.start * width, rows.stop * width)
-        mask = on_rows[:, :, rows, :, :, None] + on_columns[:, :, rows, :, None, :]
-        attended[:, :, queries] = F.scaled_dot_product_attention(
-            query[:, :, queries], key, value, mask.flatten(4).flatten(2, 3)
+    # as much as fits into the mask: rows of queries first, then heads, then items
+    fit = _MASK_SCORES * torch.get_num_threads() // (width * height * width)
+    rows = max(1, min(height, fit))
+    some = max(1, min(heads, fit // rows))
+    items = max(1, min(batch, fit // (rows * some)))
+    # one mask for all: fresh memory costs more than what is written to it
+    mask = query.new_empty(items, some, rows, width, height, width)
+    # in the order in which the projection reads it
+    attended = query.new_empty(batch, height * width, heads, query.shape[-1]).transpose(1, 2)
+    for item, head, row in product(
+        range(0, batch, items), range(0, heads, some), range(0, height, rows)
+    ):
+        own = slice(item, item + items), slice(head, head + some)
+        part = (*own, slice(row, row + rows))
+        queries = (*own, slice(row * width, (row + rows) * width))
+        left, right = on_rows[part][..., None], on_columns[part][..., None, :]
+        sums = mask[tuple(map(slice, left.shape[:3]))]
+        torch.add(left, right, out=sums)
+        attended[queries] = F.scaled_dot_product_attention(
+            query[queries], key[own], value[own], sums.flatten(4).flatten(2, 3)
         )
     return attended
 

@@ -51,7 +51,8 @@ class PriorAlignedInjector(nn.Module):
             activated = feature * resize_prior(prior, (size[0], size[1])).to(feature.dtype)
         query, key, value = self.query(feature), self.key(activated), self.value(activated)
         attended = F.scaled_dot_product_attention(_tokens(query), _tokens(key), _tokens(value))
-        attended = attended.transpose(1, 2).reshape(query.shape)
+        # channels last, as the feature is on most backbones
+        attended = attended.unflatten(1, query.shape[-2:]).permute(0, 3, 1, 2)
         attended = F.interpolate(attended, size=size, mode="bilinear", align_corners=False)
         return self.gamma * feature + attended
 
