@@ -2,35 +2,80 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from tp_drseg import allocator
+from tp_drseg.allocator import freed_memory_kept
+
+GLIBC = pytest.mark.skipif(allocator._mallopt() is None, reason="needs Linux with glibc")
 
 PAGES = """
-import resource, sys
-from tp_drseg.allocator import keep_freed_memory
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
-def faults():
-    for _ in range(10):
-        bytearray(100_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-first = faults()
-print(faults() - first)
+import resource
+from contextlib import nullcontext
+from tp_drseg.allocator import freed_memory_kept
+
+def faults(within):
+    "Of ten blocks of 100 MB, once that much has been freed before."
+    counts = []
+    with within:
+        for _ in range(11):
+            bytearray(100_000_000)
+            counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return counts[-1] - counts[0]
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+before = resident()
+print(faults(freed_memory_kept()), faults(nullcontext()), faults(freed_memory_kept()))
+print(resident() - before)
 """
 
 
-@pytest.mark.skipif(not allocator.keep_freed_memory(), reason="needs Linux with glibc")
-def test_freed_pages_are_used_again() -> None:
-    """Ten blocks of 100 MB, once that much has been freed before."""
-    faults = {
-        mode: int(subprocess.check_output([sys.executable, "-c", PAGES, mode]))
-        for mode in ("keep", "give back")
-    }
-    assert faults["keep"] < 100 < 1000 < faults["give back"]
+@GLIBC
+def test_freed_pages_are_used_again_and_given_back_in_the_end() -> None:
+    kept, given_back, kept_again, grown = map(
+        int, subprocess.check_output([sys.executable, "-c", PAGES]).split()
+    )
+    assert kept < 100 and kept_again < 100
+    assert given_back > 1000
+    assert grown < 50_000_000
+
+
+def test_the_last_of_several_blocks_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks within blocks, and beside each other in threads."""
+    seen: list[str] = []
+
+    def record(values: dict[int, int]) -> bool:
+        seen.append("keep" if values is allocator._KEEP else "give back")
+        return False
+
+    monkeypatch.setattr(allocator, "_set", record)
+    entered, leave = threading.Event(), threading.Event()
+
+    def beside() -> None:
+        with freed_memory_kept():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=beside)
+    with freed_memory_kept():
+        with pytest.raises(RuntimeError), freed_memory_kept():
+            raise RuntimeError
+        thread.start()
+        entered.wait()
+    assert seen == ["keep"]
+    leave.set()
+    thread.join()
+    assert seen == ["keep", "give back"]
 
 
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not allocator.keep_freed_memory()
+    allocator._mallopt.cache_clear()
+    with freed_memory_kept():
+        assert not allocator._set(allocator._KEEP)
+    allocator._mallopt.cache_clear()

@@ -115,6 +115,26 @@ def test_priors_in_bf16(model: TPDRSeg) -> None:
     assert (found - expected).square().mean().sqrt() < 0.05
 
 
+@pytest.mark.parametrize("injector_blocks", [(2,), (0, 3)])
+def test_what_tiny_vit_shares_is_not_rounded(
+    make_model: Callable[..., TPDRSeg], injector_blocks: tuple[int, ...]
+) -> None:
+    """Up to the first injector it is float32's own, cast; what follows it is bf16's."""
+    images = inputs(1, 1)[0]
+    model = make_model("tiny_vit", injector_blocks=injector_blocks)
+    expected = model.shared(images).feature
+    outputs = model.image_encoder.shared((images - model.pixel_mean) / model.pixel_std).detail
+    model.to(torch.bfloat16)
+    assert torch.equal(model.shared(images).feature, expected.bfloat16())
+    rounded = model.image_encoder.shared((images - model.pixel_mean) / model.pixel_std).detail
+    first = injector_blocks[0]
+    for block, one, other in zip(
+        model.image_encoder.backbone.detail_blocks, rounded, outputs, strict=True
+    ):
+        assert one.dtype == (torch.float32 if block <= first else torch.bfloat16)
+        assert torch.equal(one, other) == (block <= first)
+
+
 @BOTH_KINDS
 def test_a_photograph_in_bf16(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
     prompts = {"points": [(80, 60, 1)], "boxes": [(60, 40, 100, 80)]}

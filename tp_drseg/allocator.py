@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
-_KEPT = 2**31 - 1  # the largest value that mallopt takes
+# from glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+# where glibc's own adaptation ends up in a process that frees large blocks
+_GIVE_BACK = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
 
 
-def keep_freed_memory() -> bool:
-    """Asks glibc to keep freed memory, up to 2 GB of it, for what the process allocates next.
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """While the block runs, glibc keeps freed memory for what the process allocates next.
 
-    By default glibc takes every large block afresh from the system and gives it back at once. A
-    network on a processor then spends much of its time on the kernel's clearing of pages. This
-    changes the whole process, so the library never does it by itself: the commands do, and a
-    program of your own may, before it loads a model.
+    By default it takes every large block afresh from the system and gives it back at once. A
+    network on a processor then spends much of its time on the kernel's clearing of pages. When the
+    last of such blocks ends, in whichever thread, all that is free goes back to the system.
 
-    Returns:
-        whether it was done; elsewhere than on Linux with glibc nothing is changed.
+    The setting is one of the whole process. Elsewhere than on Linux with glibc, nothing changes.
     """
-    if not sys.platform.startswith("linux"):
-        return False
+    _blocks.enter()
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        yield
+    finally:
+        _blocks.leave()
+
+
+class _Blocks:
+    """Those that are running: the process has one setting for all of its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+
+    def enter(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                _set(_KEEP)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0 and _set(_GIVE_BACK):
+                ctypes.CDLL(None).malloc_trim(0)
+
+
+_blocks = _Blocks()
+
+
+def _set(values: dict[int, int]) -> bool:
+    set_option = _mallopt()
+    return set_option is not None and all([set_option(*item) for item in values.items()])
+
+
+@functools.cache
+def _mallopt() -> Callable[[int, int], int] | None:
+    """The setter of options; None where it is missing."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        library = ctypes.CDLL(None)
+        _ = library.malloc_trim
+        return library.mallopt
     except (OSError, AttributeError):  # another C library, such as musl
-        return False
-    # without single mappings everything comes from the heap, whose end is trimmed late
-    done = bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEPT))
-    logger.debug("freed memory is %s", "kept" if done else "given back")
-    return done
+        logger.debug("freed memory goes back to the system: this is not glibc")
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
 from tp_drseg import checkpoint, hardware
+from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.lesions import Lesion, LesionCatalog
 from tp_drseg.modules.clicks import Clicks, embed_clicks
 from tp_drseg.modules.clip import build_clip
-from tp_drseg.modules.exact import ExactBuffers, float32_or_longer
+from tp_drseg.modules.exact import ExactParts, float32_or_longer, no_longer_than
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
 from tp_drseg.modules.image_encoder import (
     EMBEDDING_DIM,
@@ -55,7 +57,7 @@ class PromptedFeatures:
     dense: Tensor
 
 
-class TPDRSeg(ExactBuffers):
+class TPDRSeg(ExactParts):
     """Text-prompted segmentation of diabetic retinopathy lesions (TP-DRSeg, MICCAI 2024).
 
     A frozen CLIP turns the explicit description of a lesion into a prior map
@@ -67,7 +69,8 @@ class TPDRSeg(ExactBuffers):
     `from_pretrained` for a trained model and `from_backbones` to start training.
 
     Turned into bf16 or float16 (`model.to(torch.bfloat16)`) it takes the same inputs and gives
-    logits, probabilities and priors in float32 all the same.
+    logits, probabilities and priors in float32 all the same. What would lose most by it stays in
+    float32: constants, and TinyViT's blocks before the first injector (`exact_modules`).
 
     Args:
         config: everything that is needed to build the architecture.
@@ -155,11 +158,14 @@ class TPDRSeg(ExactBuffers):
         Args:
             images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
         """
-        normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.dtype)
+        normalised = (images - self.pixel_mean) / self.pixel_std
         features = self.image_encoder.shared(normalised)
         if self.detail_head is None:
             return SharedFeatures(features.feature)
-        fine = self.detail_head.features(normalised, features.detail)
+        normalised, *detail = (
+            no_longer_than(x, self.dtype) for x in (normalised, *features.detail)
+        )
+        fine = self.detail_head.features(normalised, detail)
         return SharedFeatures(features.feature, (fine,))
 
     def prompt(self, features: SharedFeatures, priors: Tensor, classes: Tensor) -> PromptedFeatures:
@@ -251,6 +257,13 @@ class TPDRSeg(ExactBuffers):
             features = torch.compile(self.detail_head.features, dynamic=False)
             self.detail_head.features = features  # type: ignore[method-assign]
 
+    def working(self) -> AbstractContextManager[None]:
+        """A block in which this model answers fastest, see `allocator.freed_memory_kept`.
+
+        Every question opens one; one around several questions saves the time between them.
+        """
+        return freed_memory_kept() if self.device.type == "cpu" else nullcontext()
+
     def segment(
         self,
         image: ImageSource,
@@ -287,7 +300,8 @@ class TPDRSeg(ExactBuffers):
 
         # before the photograph is read
         asked = Question.check(self, lesion, description, threshold, points, boxes)
-        return answer(self.open(image, keep=False), asked)
+        with self.working():
+            return answer(self.open(image, keep=False), asked)
 
     def explain(self, image: ImageSource, text: str | Sequence[str]) -> np.ndarray:
         """The explicit prior of any text, `(H, W)` float32 in [0, 1], in original pixels.
@@ -300,7 +314,8 @@ class TPDRSeg(ExactBuffers):
             ImageError: when the image cannot be read or holds no field of view.
             PromptError: when the text is empty.
         """
-        return self.open(image, keep=False).explain(text)
+        with self.working():
+            return self.open(image, keep=False).explain(text)
 
     @classmethod
     def from_backbones(

@@ -68,7 +68,6 @@ def test_repr_shows_no_arrays(result: Segmentation) -> None:
     [
         ("probability", np.zeros((40, 61), np.float32)),
         ("probability", np.zeros((40, 60), np.float64)),
-        ("prior", np.zeros((1, 40, 60), np.float32)),
         ("field_of_view", np.ones((40, 60), np.uint8)),
         ("field_of_view", np.zeros((40, 60), bool)),
         ("image", np.zeros((40, 60), np.uint8)),

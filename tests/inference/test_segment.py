@@ -93,6 +93,7 @@ def test_at_the_decoder_s_own_resolution(
     result = model.segment(photo, "EX")
     assert isinstance(result, Segmentation)
     assert_same_but_for_the_border(result.mask, mask)
+    assert not result.probability[~result.field_of_view].any()
 
 
 def test_a_click_arrives_at_its_pixel(
@@ -148,6 +149,6 @@ def test_probabilities_leave_no_gradient(small_model: TPDRSeg, photo: NDArray[np
     lesions = list(small_model.catalog)[:2]
     view = FundusView(small_model, photo)
     probability, prior = probabilities(view, lesions, [lesion.texts for lesion in lesions])
-    for values in (probability, prior):
-        assert values.shape == (2, 200, 260) and values.dtype == np.float32
+    assert probability.shape == (2, 200, 260) and prior.shape == (2, *view.frame.size)
+    assert probability.dtype == prior.dtype == np.float32
     assert all(p.grad is None for p in small_model.parameters())

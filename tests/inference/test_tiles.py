@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tp_drseg.inference.tiles import CELL, Tiles
+from tp_drseg.inference.tiles import CELL, NOWHERE, Tiles
 
 TILE = 64
 SIZES = pytest.mark.parametrize("size", [(64, 64), (64, 160), (144, 112), (176, 176)])
@@ -72,4 +72,4 @@ def test_where_no_tile_is_left() -> None:
     assert tiles.corners == ((64, 0),)
     found = tiles.blend([torch.ones(2, 16, 16)])
     assert found.shape == (2, 16, 32)
-    assert (found[..., :16] == -torch.inf).all() and (found[..., 16:] == 1).all()
+    assert (found[..., :16] == NOWHERE).all() and (found[..., 16:] == 1).all()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tp_drseg.modules.exact import ExactBuffers, float32_or_longer
+from tp_drseg.modules.exact import ExactParts, float32_or_longer, no_longer_than
 
 
 class Inner(nn.Module):
@@ -14,7 +14,7 @@ class Inner(nn.Module):
         self.register_buffer("rounded", torch.tensor([1 / 3]))
 
 
-class Outer(ExactBuffers):
+class Outer(ExactParts):
     mean: Tensor
     exact_buffers = ("mean", "inner.kept")
 
@@ -47,3 +47,34 @@ def test_float32_or_longer() -> None:
     x = torch.tensor([1 / 3], dtype=torch.float64)
     assert float32_or_longer(x) is x
     assert float32_or_longer(x.bfloat16()).dtype == torch.float32
+
+
+class WithExactModule(ExactParts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.exact = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+        self.other = nn.Linear(1, 1)
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, 1 / 3)
+
+    def exact_modules(self) -> list[nn.Module]:
+        return [self.exact]
+
+
+def test_named_modules_are_not_rounded() -> None:
+    plain, module = WithExactModule(), nn.Sequential(WithExactModule()).to(torch.bfloat16)[0]
+    assert isinstance(module, WithExactModule)
+    assert {p.dtype for p in module.other.parameters()} == {torch.bfloat16}
+    for name, value in plain.exact.state_dict().items():
+        assert torch.equal(module.exact.state_dict()[name], value)
+        assert module.exact.state_dict()[name].dtype == value.dtype
+    assert {v.device.type for v in WithExactModule().to("meta").state_dict().values()} == {"meta"}
+    assert next(WithExactModule().double().exact.parameters()).dtype == torch.float64
+
+
+def test_no_longer_than() -> None:
+    x = torch.tensor([1 / 3])
+    assert no_longer_than(x, torch.bfloat16).dtype == torch.bfloat16
+    assert no_longer_than(x, torch.float32) is x
+    short = x.bfloat16()
+    assert no_longer_than(short, torch.float32) is short

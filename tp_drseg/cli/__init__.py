@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from tp_drseg.allocator import keep_freed_memory
+from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
@@ -36,7 +36,10 @@ for _command in (
 
 @app.callback()
 def main(
-    version: VersionOption = False, verbose: VerboseOption = False, debug: DebugOption = False
+    context: typer.Context,
+    version: VersionOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Segment diabetic retinopathy lesions in colour fundus photographs from a text prompt.
 
@@ -44,4 +47,4 @@ def main(
     """
     if not (verbose or debug):
         set_level(logging.WARNING)
-    keep_freed_memory()  # the process is ours
+    context.with_resource(freed_memory_kept())  # until the command ends

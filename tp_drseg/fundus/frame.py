@@ -141,13 +141,13 @@ class Frame:
         box = (..., slice(top, bottom), slice(left, right))
         working = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
         size = (bottom - top, right - left)
-        scaled = F.interpolate(
+        grown = F.interpolate(
             working.reshape(1, -1, *self.size),
             size,
             mode="bilinear",
             antialias=size[0] < self.size[0] or size[1] < self.size[1],
         )
-        scaled = scaled.clamp_(working.min(), working.max()).numpy()  # rounding would pass them
+        scaled = grown.clamp_(working.min(), working.max()).numpy()  # rounding would pass them
         restored = np.zeros((*values.shape[:-2], *self.original_size), dtype=np.float32)
         np.multiply(
             scaled.reshape(*values.shape[:-2], *size),

@@ -115,8 +115,8 @@ def probabilities(
         texts: the descriptions to ask with, for each lesion.
         placed: points and boxes that go with the texts.
     """
-    view.prepare()
-    with torch.inference_mode():
+    with view.model.working(), torch.inference_mode():
+        view.prepare()
         priors = view.working_priors(view.priors(texts))
         catalog = view.model.catalog
         prompts = [
@@ -129,7 +129,7 @@ def probabilities(
 def explain(view: FundusView, text: str | Sequence[str]) -> NDArray[np.float32]:
     """See `TPDRSeg.explain`."""
     texts = _texts(text)
-    with torch.inference_mode():
+    with view.model.working(), torch.inference_mode():
         (restored,) = view.restore(view.working_priors(view.priors([texts]))[0])
     return restored  # type: ignore[no-any-return]
 

@@ -11,6 +11,9 @@ from torch import Tensor
 CELL = 16
 """Pixels of one cell of the image embedding; tiles start and end on whole cells."""
 
+NOWHERE = -1e4
+"""The logit where no tile is: its sigmoid is 0, and 0 times it is no NaN."""
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -57,7 +60,7 @@ class Tiles:
             logits: `(L, s, s)` of each tile, all of one stride `side / s`.
 
         Returns:
-            `(L, h / stride, w / stride)`; minus infinity where no tile is.
+            `(L, h / stride, w / stride)`; `NOWHERE` where no tile is.
         """
         first = logits[0]
         stride = self.side // first.shape[-1]
@@ -69,7 +72,7 @@ class Tiles:
             columns = slice(x // stride, x // stride + len(weight))
             total[:, rows, columns] += weight * tile
             weights[rows, columns] += weight
-        return (total / weights).masked_fill_(weights == 0, -torch.inf)
+        return (total / weights).masked_fill_(weights == 0, NOWHERE)
 
 
 def _starts(length: int, side: int, step: int) -> Iterator[int]:

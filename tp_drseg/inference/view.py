@@ -274,4 +274,4 @@ class FundusView:
     def unpadded(self, values: Tensor) -> NDArray[np.float32]:
         """Values `(..., h, w)` of the padded working frame without the padding."""
         height, width = self.frame.size
-        return values[..., :height, :width].float().cpu().numpy()  # type: ignore[no-any-return]
+        return values[..., :height, :width].float().cpu().numpy()

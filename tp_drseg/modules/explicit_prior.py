@@ -13,10 +13,10 @@ from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
 from tp_drseg.modules.clip import dense_image_features, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
-from tp_drseg.modules.exact import ExactBuffers, float32_or_longer
+from tp_drseg.modules.exact import ExactParts, float32_or_longer
 
 
-class ExplicitPriorEncoder(ExactBuffers):
+class ExplicitPriorEncoder(ExactParts):
     """Turns a photograph and explicit descriptions into prior maps with a frozen CLIP.
 
     Eq. 1 of TP-DRSeg: `S = cos(P_v, P_t)` for each patch; the explicit prior `P_e` is `S`

@@ -9,13 +9,13 @@ from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
-from tp_drseg.modules.exact import ExactBuffers
+from tp_drseg.modules.exact import ExactParts
 
 # what CLIP's normalisation is turned into: ImageNet's, which MobileSAM was trained with
 _SAM_MEAN, _SAM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class FundusTower(ExactBuffers):
+class FundusTower(ExactParts):
     """One vector a patch of 16 pixels, from features of three resolutions.
 
     The trunk (TinyViT-5M's stem and first three stages) is meant to keep MobileSAM's weights;

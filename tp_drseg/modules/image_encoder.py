@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
 from tp_drseg.modules.attention import FusedAttention
+from tp_drseg.modules.exact import ExactParts, no_longer_than
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
 
@@ -40,6 +41,9 @@ class Backbone(Protocol):
 
     def learns(self, index: int) -> bool:
         """Whether something in a block, or in the downsampling before it, learns."""
+
+    def exact_modules(self, stop: int) -> Sequence[nn.Module]:
+        """What of stem and blocks before `stop` loses too much in half precision."""
 
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H_e, W_e)`."""
@@ -83,6 +87,10 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
     def learns(self, index: int) -> bool:
         """See `Backbone`."""
         return _learns(self.blocks[index])
+
+    def exact_modules(self, stop: int) -> Sequence[nn.Module]:
+        """None: half precision serves a plain transformer well."""
+        return ()
 
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
@@ -146,9 +154,23 @@ class TinyViTBackbone(nn.Module):
         before = block_index == 0 < stage_index  # the first stage has no downsampling
         return _learns(stage.blocks[block_index]) or (before and _learns(stage.downsample))
 
+    def exact_modules(self, stop: int) -> Sequence[nn.Module]:
+        """All: convolutions, batch norms and residuals add their roundings up."""
+        modules: list[nn.Module] = [self.patch_embed]
+        for stage_index, block_index in self.places[:stop]:
+            stage: Any = self.stages[stage_index]
+            if block_index == 0 < stage_index:
+                modules.append(stage.downsample)
+            modules.append(stage.blocks[block_index])
+        return modules
+
     def head(self, x: Tensor) -> Tensor:
         """The neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next(module.parameters()).dtype
 
 
 def _learns(module: nn.Module) -> bool:
@@ -176,7 +198,7 @@ class SharedFeatures:
     detail: tuple[Tensor, ...] = ()
 
 
-class InjectedImageEncoder(nn.Module):
+class InjectedImageEncoder(ExactParts):
     """A SAM image encoder whose chosen blocks are followed by prior-aligned injectors.
 
     In place of the injectors another tuning can stand; a fresh one of any kind leaves the
@@ -224,6 +246,10 @@ class InjectedImageEncoder(nn.Module):
             add_lora(backbone, [backbone.block_name(i) for i in blocks])
             self.untuned -= 1  # the update is in the block, not after it
 
+    def exact_modules(self) -> Sequence[nn.Module]:
+        """What the backbone names of the blocks before the first tuning; they run once an image."""
+        return self.backbone.exact_modules(self.untuned)  # type: ignore[no-any-return]
+
     def train(self, mode: bool = True) -> InjectedImageEncoder:
         """Only the injectors follow the mode; the statistics of SAM's encoder stay as they are."""
         super().train(mode)
@@ -252,12 +278,11 @@ class InjectedImageEncoder(nn.Module):
         frozen = 0
         while frozen <= last and not self.backbone.learns(frozen):
             frozen += 1
-        x, outputs = self._start(images, frozen)
+        x, outputs = self._start(images.to(_dtype(self.backbone)), frozen)
         for index in range(frozen, last + 1):
-            x = self.backbone.block(index, x)
-            outputs[index] = x
+            x = outputs[index] = self._shared_block(index, x)
         detail = tuple(outputs[index] for index in self.backbone.detail_blocks)
-        return SharedFeatures(outputs[self.untuned - 1], detail)
+        return SharedFeatures(self._shortened(outputs[self.untuned - 1]), detail)
 
     def _start(self, images: Tensor, stop: int) -> tuple[Tensor, dict[int, Tensor]]:
         """What the last block before `stop` gives, and by block what is used; -1 is the stem."""
@@ -265,10 +290,18 @@ class InjectedImageEncoder(nn.Module):
         wanted = (self.untuned - 1, *self.backbone.detail_blocks)
         outputs = {-1: x} if -1 in wanted else {}
         for index in range(stop):
-            x = self.backbone.block(index, x)
+            x = self._shared_block(index, x)
             if index in wanted:
                 outputs[index] = x
         return x, outputs
+
+    def _shared_block(self, index: int, x: Tensor) -> Tensor:
+        x = x if index < self.untuned else self._shortened(x)
+        return self.backbone.block(index, x)  # type: ignore[no-any-return]
+
+    def _shortened(self, x: Tensor) -> Tensor:
+        """From the type of the blocks before the first tuning to that of the others."""
+        return no_longer_than(x, _dtype(self.backbone.neck))
 
     def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
         """The part from the first injector on.

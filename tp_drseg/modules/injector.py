@@ -52,7 +52,7 @@ class PriorAlignedInjector(nn.Module):
         query, key, value = self.query(feature), self.key(activated), self.value(activated)
         attended = F.scaled_dot_product_attention(_tokens(query), _tokens(key), _tokens(value))
         # channels last, as the feature is on most backbones
-        attended = attended.unflatten(1, query.shape[-2:]).permute(0, 3, 1, 2)
+        attended = attended.reshape(-1, *query.shape[-2:], query.shape[1]).permute(0, 3, 1, 2)
         attended = F.interpolate(attended, size=size, mode="bilinear", align_corners=False)
         return self.gamma * feature + attended
 

@@ -149,7 +149,8 @@ class Trainer:
         Raises:
             TrainingError: when the loss is not finite; names the photographs of the step.
         """
-        with remembered(self.model) if self.config.fixed_crops else nullcontext():
+        remembering = remembered(self.model) if self.config.fixed_crops else nullcontext()
+        with self.model.working(), remembering:
             self._run()
         if self.records is not None:
             self.records.close()
