@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agreement import Agreement
-from fresh import in_fresh_process
+from fresh import Worker, in_fresh_process
 from memory import memory_of
-from plain_photograph import PlainAnswer, segment_plain
-from ways import Setting, load_ours, load_plain, timed
+from plain_photograph import segment_plain
+from ways import Setting, load_ours, load_plain
+
+from tp_drseg.checkpoint import read_config
+from tp_drseg.inference.result import Segmentation
 
 Way = Callable[[Path, Sequence[str]], Any]
 
@@ -23,39 +28,32 @@ def against_plain(
 ) -> list[dict[str, Any]]:
     """One record of values for each dtype of the package's model.
 
-    One lesion and all of them are timed. Every way has run once before, and each turn begins with
-    another one, so that a change in the machine's load meets all alike.
+    One lesion and all of them are timed. Each way has a process of its own and has run once before;
+    they take turns, and each turn begins with another one, so that a change in the machine's load
+    meets all alike. The answers are compared apart from that.
     """
+    settings = {dtype: replace(setting, dtype=dtype) for dtype in dtypes}
     memory = {"plain": in_fresh_process(memory_of, "plain", setting, photographs[0])}
-    for dtype in dtypes:
-        own = replace(setting, dtype=dtype)
+    for dtype, own in settings.items():
         memory[dtype] = in_fresh_process(memory_of, "ours", own, photographs[0])
+    seconds = _seconds(setting, settings, photographs)
     plain = load_plain(setting)
-    models = {dtype: load_ours(replace(setting, dtype=dtype)) for dtype in dtypes}
     names = plain.config.lesions.names
-    ways: dict[str, Way] = {"plain": partial(segment_plain, plain, keep=True)}
-    ways |= {dtype: model.segment for dtype, model in models.items()}
-    counts = sorted({1, len(names)})
-    seconds: dict[int, dict[str, list[float]]] = {n: {way: [] for way in ways} for n in counts}
+    models = {dtype: load_ours(own) for dtype, own in settings.items()}
     agreements = {dtype: Agreement() for dtype in dtypes}
-    for way in ways.values():
-        way(photographs[0], names[:1])
     for path in photographs:
-        for count in counts:
-            answers = _turns(ways, path, names[:count], setting.runs, seconds[count])
-        answer: PlainAnswer = answers["plain"]  # the last ones are of all lesions
+        answer = segment_plain(plain, path, names, keep=True)
         for dtype, model in models.items():
             agreements[dtype].add_logits(model, answer)
-            thresholds = model.config.thresholds
-            agreements[dtype].add_masks(path.name, answer, answers[dtype], thresholds)
+            found = cast(dict[str, Segmentation], model.segment(path))
+            agreements[dtype].add_masks(path.name, answer, found, model.config.thresholds)
     return [
         {
             "photographs": [path.name for path in photographs],
             "dtype_chosen": str(models[dtype].dtype).removeprefix("torch."),
             "tiles": len(next(iter(answer.tiles.values()))),
             "times": {
-                str(count): _times(seconds[count]["plain"], seconds[count][dtype])
-                for count in counts
+                str(count): _times(found["plain"], found[dtype]) for count, found in seconds.items()
             },
             "memory": {"plain": memory["plain"], "ours": memory[dtype]},
             **agreements[dtype].values(),
@@ -64,21 +62,33 @@ def against_plain(
     ]
 
 
-def _turns(
-    ways: Mapping[str, Way],
-    path: Path,
-    names: Sequence[str],
-    runs: int,
-    seconds: Mapping[str, list[float]],
-) -> dict[str, Any]:
-    """Runs every way `runs` times, adds the seconds, and returns the last answers."""
-    answers, order = {}, list(ways)
-    for _ in range(runs):
-        for way in order:
-            taken, answers[way] = timed(ways[way], path, names)
-            seconds[way].append(taken)
-        order.append(order.pop(0))
-    return answers
+def _seconds(
+    setting: Setting, settings: Mapping[str, Setting], photographs: Sequence[Path]
+) -> dict[int, dict[str, list[float]]]:
+    """By number of lesions and way, one for each run and photograph."""
+    names = read_config(setting.checkpoint / "config.json").lesions.names
+    counts = sorted({1, len(names)})
+    with ExitStack() as stack:
+        ways = {"plain": stack.enter_context(Worker(_plain, setting))}
+        for dtype, own in settings.items():
+            ways[dtype] = stack.enter_context(Worker(_ours, own))
+        for way in ways.values():
+            way.seconds(photographs[0], names[:1])
+        seconds: dict[int, dict[str, list[float]]] = {n: {way: [] for way in ways} for n in counts}
+        order = list(ways)
+        for path, count, _ in itertools.product(photographs, counts, range(setting.runs)):
+            for way in order:
+                seconds[count][way].append(ways[way].seconds(path, names[:count]))
+            order.append(order.pop(0))
+    return seconds
+
+
+def _plain(setting: Setting) -> Way:
+    return partial(segment_plain, load_plain(setting))
+
+
+def _ours(setting: Setting) -> Way:
+    return load_ours(setting).segment
 
 
 def _times(plain: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +19,37 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
     """What `function(*arguments)` returns in a new process; it must be picklable."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
+
+
+class Worker:
+    """A process that holds one way of answering, so that no other one's settings touch it."""
+
+    def __init__(self, load: Callable[..., Callable[..., object]], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, context, _hold, (load, *arguments))
+
+    def seconds(self, *question: object) -> float:
+        """How long the answer to a question takes; the answer itself stays there."""
+        return self._pool.submit(_answer, *question).result()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+
+_held: list[Callable[..., object]] = []
+
+
+def _hold(load: Callable[..., Callable[..., object]], *arguments: object) -> None:
+    _held.append(load(*arguments))
+
+
+def _answer(*question: object) -> float:
+    start = time.perf_counter()
+    _held[0](*question)
+    return time.perf_counter() - start
 
 
 def peak_memory() -> float | None:

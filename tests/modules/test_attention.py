@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from segment_anything.modeling.image_encoder import Attention
+from timm.models import tiny_vit
+from timm.models.tiny_vit import TinyVit
 from torch import nn
 
 from tp_drseg.modules import attention
@@ -44,3 +46,29 @@ def test_same_gradients_as_sam() -> None:
         gradients.append([own.grad, module.rel_pos_h.grad, module.qkv.weight.grad])
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_tiny_vit_with_timm_s_own_attention() -> None:
+    torch.manual_seed(0)
+    body = TinyVit(
+        num_classes=0,
+        embed_dims=(32, 32, 32),
+        depths=(1, 1, 1),
+        num_heads=(1, 1, 1),
+        window_sizes=(7, 7, 7),
+        drop_path_rate=0.0,
+    ).eval()
+    for module in body.modules():
+        if isinstance(module, tiny_vit.Attention):
+            nn.init.normal_(module.attention_biases)
+    image = torch.rand(1, 3, 96, 64)
+    with torch.no_grad():
+        expected = body.forward_features(image)
+    attention.fuse_tiny_vit(body)
+    kinds = {type(m) for m in body.modules() if isinstance(m, tiny_vit.Attention)}
+    assert kinds == {attention.TinyViTAttention}
+    for module in body.modules():
+        if isinstance(module, tiny_vit.Attention):
+            module.attention_bias_cache.clear()
+    with torch.no_grad():
+        torch.testing.assert_close(body.forward_features(image), expected, rtol=1e-4, atol=1e-5)

@@ -130,30 +130,14 @@ class Frame:
         Raises:
             ImageError: the values do not have this frame's working size.
         """
-        import torch  # whose scaling uses all cores; whoever has values has it loaded
-        import torch.nn.functional as F
-
         if values.ndim not in (2, 3) or values.shape[-2:] != self.size:
             raise ImageError(
                 f"the values have shape {values.shape}: expected {self.size} or (C, *{self.size})"
             )
-        left, top, right, bottom = self.box
-        box = (..., slice(top, bottom), slice(left, right))
-        working = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
-        size = (bottom - top, right - left)
-        grown = F.interpolate(
-            working.reshape(1, -1, *self.size),
-            size,
-            mode="bilinear",
-            antialias=size[0] < self.size[0] or size[1] < self.size[1],
-        )
-        scaled = grown.clamp_(working.min(), working.max()).numpy()  # rounding would pass them
         restored = np.zeros((*values.shape[:-2], *self.original_size), dtype=np.float32)
-        np.multiply(
-            scaled.reshape(*values.shape[:-2], *size),
-            True if inside is None else inside[box],
-            out=restored[box],
-        )
+        maps = (array.reshape(-1, *array.shape[-2:]) for array in (values, restored))
+        for working, target in zip(*maps, strict=True):  # one at a time, for the memory's sake
+            self._restore_into(target, working, inside)
         return restored
 
     def to_working(self, points: NDArray[Any]) -> NDArray[np.float64]:
@@ -190,6 +174,28 @@ class Frame:
         left, top, right, bottom = self.box
         height, width = self.size
         return np.array([width / (right - left), height / (bottom - top)])
+
+    def _restore_into(
+        self,
+        target: NDArray[np.float32],
+        values: NDArray[np.float32],
+        inside: NDArray[np.bool_] | None,
+    ) -> None:
+        import torch  # whose scaling uses all cores; whoever has values has it loaded
+        import torch.nn.functional as F
+
+        left, top, right, bottom = self.box
+        box = (slice(top, bottom), slice(left, right))
+        size = (bottom - top, right - left)
+        working = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
+        grown = F.interpolate(
+            working[None, None],
+            size,
+            mode="bilinear",
+            antialias=size[0] < self.size[0] or size[1] < self.size[1],
+        )
+        scaled = grown.clamp_(working.min(), working.max())[0, 0].numpy()  # rounding passes them
+        np.multiply(scaled, True if inside is None else inside[box], out=target[box])
 
 
 def _average_rows(values: NDArray[Any], length: int) -> NDArray[np.float32]:

@@ -75,7 +75,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
         return _from_array(source, "the array", max_pixels)
     if isinstance(source, Image.Image):
         name = _quoted(source) if getattr(source, "filename", "") else "the PIL image"
-        return _decode(source, name, max_pixels)
+        return _decode(source, name, max_pixels, ours=False)
     if isinstance(source, str | os.PathLike):
         return _from_file(source, max_pixels)
     raise ImageError(
@@ -136,12 +136,17 @@ def _describe(head: bytes) -> str:
     return f"is corrupt, or not an image format this reads: give a whole {_READABLE} file"
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _decode(
+    image: Image.Image, name: str, max_pixels: int, *, ours: bool = True
+) -> NDArray[np.uint8]:
+    """The pixels of an image, which is turned upright in place when it is `ours`."""
     _check_size(image.height, image.width, name, max_pixels)
     try:
         frames = int(getattr(image, "n_frames", 1))
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = image if ours else ImageOps.exif_transpose(image)
+        if ours:
+            ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
         raise ImageError(
             f"{name} cannot be decoded, it is cut short or corrupt ({error}): "
@@ -154,7 +159,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]
     try:
         if upright.has_transparency_data:
             return _on_black(np.asarray(upright.convert("RGBA")))
-        return np.array(upright.convert("RGB"), dtype=np.uint8)
+        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except ValueError as error:
         raise ImageError(
             f"{name} has the colour mode {upright.mode}, which cannot be turned into RGB: "

@@ -1,4 +1,4 @@
-"""SAM's attention with decomposed relative positions, fused."""
+"""Attention with relative positions, fused: SAM's decomposed ones, and TinyViT's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos
-from torch import Tensor
+from timm.models import tiny_vit
+from torch import Tensor, nn
 
 _MASK_SCORES = 1 << 21
 """Largest additive mask, in scores a thread: it stays in the processor's cache."""
@@ -57,6 +58,24 @@ class FusedAttention(Attention):  # type: ignore[misc]
             torch.einsum("bnhwc,hkc->bnhwk", places, rows).contiguous(),
             torch.einsum("bnhwc,wkc->bnhwk", places, columns).contiguous(),
         )
+
+
+class TinyViTAttention(tiny_vit.Attention):  # type: ignore[misc]
+    """timm's `Attention` of TinyViT, its bias in the shape that PyTorch's fused kernels take.
+
+    Given one of three dimensions, PyTorch falls back to a way that holds all scores in memory.
+    """
+
+    def get_attention_biases(self, device: torch.device) -> Tensor:
+        """`(1, heads, N, N)`, for windows of N places."""
+        return super().get_attention_biases(device)[None]  # type: ignore[no-any-return]
+
+
+def fuse_tiny_vit(body: nn.Module) -> None:
+    """Lets every attention of a timm `TinyVit` be a `TinyViTAttention`; parameters stay."""
+    for module in body.modules():
+        if type(module) is tiny_vit.Attention:
+            module.__class__ = TinyViTAttention
 
 
 def _masked(

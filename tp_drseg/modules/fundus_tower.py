@@ -8,6 +8,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
+from tp_drseg.modules.attention import fuse_tiny_vit
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.exact import ExactParts
 
@@ -42,6 +43,7 @@ class FundusTower(ExactParts):
             window_sizes=(7, 7, 14),
             drop_path_rate=0.0,
         )
+        fuse_tiny_vit(body)
         self.trunk = nn.ModuleDict({"patch_embed": body.patch_embed, "stages": body.stages})
         self.head = nn.Sequential(
             LayerNorm2d(2 * 64 + 2 * 128 + 160),

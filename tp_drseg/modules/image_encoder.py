@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
-from tp_drseg.modules.attention import FusedAttention
+from tp_drseg.modules.attention import FusedAttention, fuse_tiny_vit
 from tp_drseg.modules.exact import ExactParts, no_longer_than
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
@@ -114,6 +114,7 @@ class TinyViTBackbone(nn.Module):
             window_sizes=config.window_sizes,
             drop_path_rate=0.0,
         )
+        fuse_tiny_vit(body)
         body.stages[-1].downsample.conv2.conv.stride = (1, 1)
         self.patch_embed = body.patch_embed
         self.stages = body.stages
