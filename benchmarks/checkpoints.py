@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from torch import nn
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.model import TPDRSeg
 
-SIZES = ("tiny", "vit_b")
+SIZES = ("tiny", "vit_b", "vit_b_1024")
+"""`vit_b_1024` is `vit_b` whose CLIP sees 1024 pixels, as that of `tiny` does, in place of 448."""
 FRAMES = ("own", "whole", "tiled")
 DIAMETERS = {"whole": 1024, "tiled": 1792}
 """Longest side of the field of view; `own` is what the size has by itself."""
@@ -33,7 +35,10 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
     else:
         source = folder / f"{size}-random"
         if not source.exists():
-            random_model(TPDRSegConfig.for_size(size)).save_pretrained(source)
+            config = TPDRSegConfig.for_size("vit_b")
+            if size == "vit_b_1024":
+                config = config.replace(clip=replace(config.clip, image_size=1024))
+            random_model(config).save_pretrained(source)
     config = TPDRSegConfig.from_json((source / "config.json").read_text(encoding="utf-8"))
     if frame != "own":
         config = config.replace(working_diameter=DIAMETERS[frame])

@@ -21,7 +21,7 @@ from machine import machine
 from results import add_result
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "retina_with_lesions.jpg"
-SIZES = ("tiny", "vit_b")
+SIZES = ("tiny", "vit_b", "vit_b_1024")
 DTYPES = ("auto", "float32", "bfloat16")
 LEAST_STARTS = 5
 """Fewer processes than this would say little about start-up."""

@@ -41,7 +41,8 @@ the photograph is read and framed once for all lesions, in the reference's favou
 `TPDRSeg.segment`, from the file to results in original pixels.
 
 `tiny` is the model inside the package. There are no trained weights for `vit_b`: it has seeded
-random ones, scaled so that its logits vary as those of a trained model do.
+random ones, scaled so that its logits vary as those of a trained model do. `vit_b_1024` is the same
+with a CLIP that sees 1024 pixels, as that of `tiny` does, in place of 448.
 """
 
 WHAT_SETS_THEM = """\
@@ -165,7 +166,7 @@ def _against_plain(records: Sequence[Record]) -> str:
     text = f"""\
 ## Against the plain reference
 
-Both ways took turns in one process on {
+Both ways took turns, each in a process of its own, on {
         _photographs(records)
     }. Seconds are medians over all turns, with the
 range; the ratio is that of the medians.

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
+from fresh import in_fresh_process
 from plain import PlainTPDRSeg
 from torch import Tensor
 from ways import Setting, load_ours, load_plain
@@ -56,8 +57,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
         crops = StampedCrops(model, photographs, config)
         prepared = time.perf_counter() - begun
         ours = _train(model, crops, setting, Path(folder) / "run")
-    parent = load_ours(replace(setting, dtype="float32"))
-    plain = _train_plainly(load_plain(setting), parent, config, samples, diameter)
+    plain = in_fresh_process(_train_plainly, setting, config, samples, diameter)
     losses = list(zip(ours["losses"], plain["losses"], strict=True))
     return {
         "photographs": [sample.name for sample in samples],
@@ -103,17 +103,14 @@ def _train(model: TPDRSeg, crops: StampedCrops, setting: Setting, folder: Path) 
 
 
 def _train_plainly(
-    plain: PlainTPDRSeg,
-    parent: TPDRSeg,
-    config: TrainingConfig,
-    samples: Sequence[Sample],
-    diameter: int,
+    setting: Setting, config: TrainingConfig, samples: Sequence[Sample], diameter: int
 ) -> dict[str, Any]:
     """One crop and one lesion after the other, everything anew for each step.
 
     The photograph and its masks are read and CLIP is run for every crop; the whole encoder keeps
     a graph, as it does when nothing is said about which parts learn.
     """
+    plain, parent = load_plain(setting), load_ours(replace(setting, dtype="float32"))
     names = parent.catalog.names
     photographs = [load_photograph(sample, names, diameter) for sample in samples]
     crops = Crops(parent, photographs, config)  # chooses and cuts; what it keeps is taken from it

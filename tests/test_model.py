@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from tp_drseg import allocator
 from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import ImageError, LesionError, PromptError
 from tp_drseg.inference.result import Segmentation
@@ -113,6 +114,24 @@ def test_priors_in_bf16(model: TPDRSeg) -> None:
     assert found.dtype == torch.float32 and found.min() == 0 and found.max() == 1
     assert not torch.equal(found, expected)
     assert (found - expected).square().mean().sqrt() < 0.05
+
+
+def test_every_question_keeps_freed_memory(
+    model: TPDRSeg, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(allocator, "_set", lambda values: seen.append(values is allocator._KEEP))
+    model.segment(photo, "EX")
+    model.explain(photo, "yellow spots")
+    with model.open(photo) as view:
+        view.segment("EX")
+        view.explain("yellow spots")
+    assert seen == [True, False] * 4
+    seen.clear()
+    with model.working():
+        model.segment(photo, "EX")
+        model.segment(photo, "MA")
+    assert seen == [True, False]
 
 
 @pytest.mark.parametrize("injector_blocks", [(2,), (0, 3)])

@@ -111,6 +111,14 @@ def test_an_unknown_part_is_refused() -> None:
         default_config([SPOT], ["brain"])
 
 
+def test_default_steps() -> None:
+    """What learns on remembered features has short steps, and many of them."""
+    alone, more = default_config([SPOT]), default_config([SPOT], ["decoder"])
+    assert alone.fixed_crops and not more.fixed_crops
+    assert (alone.steps, more.steps) == (1500, 200)
+    assert default_config([SPOT], ["decoder"], steps=7).steps == 7
+
+
 def test_hooks_and_flags_are_put_back(parent: TPDRSeg) -> None:
     model = with_lesions(parent, [SPOT])
     before = [p.requires_grad for p in model.parameters()]

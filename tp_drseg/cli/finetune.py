@@ -40,7 +40,10 @@ def finetune(
             "prompt-generator, injectors, decoder, detail, encoder. May be given several times.",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1500,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Optimiser steps; by default 1500, and 200 with --train."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     model: ModelOption = None,
     revision: RevisionOption = None,

@@ -124,9 +124,18 @@ def finetune(
 
 
 def default_config(
-    lesions: Sequence[Lesion], train: Sequence[str] = (), steps: int = 1500, seed: int = 0
+    lesions: Sequence[Lesion],
+    train: Sequence[str] = (),
+    steps: int | None = None,
+    seed: int = 0,
 ) -> TrainingConfig:
     """How a fine-tuning goes when nothing else is said.
+
+    Args:
+        lesions: the new ones.
+        train: names of `PARTS` that learn beside the new class groups.
+        steps: of the optimiser; by default 1500, and 200 with `train`, where a step takes longer.
+        seed: of all randomness.
 
     Raises:
         ConfigError: when `train` names an unknown part.
@@ -135,6 +144,8 @@ def default_config(
         raise ConfigError(
             f"Unknown part to train: {', '.join(unknown)}. Parts are {', '.join(PARTS)}."
         )
+    if steps is None:
+        steps = 200 if train else 1500
     parts = {"": 0.0, **dict.fromkeys(CLASS_GROUPS, 1.0)}
     parts |= {PARTS[name]: 0.1 if name == "encoder" else 0.3 for name in train}
     return TrainingConfig(
