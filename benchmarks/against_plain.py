@@ -17,6 +17,7 @@ from memory import memory_of
 from plain_photograph import segment_plain
 from ways import Setting, load_ours, load_plain
 
+from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.checkpoint import read_config
 from tp_drseg.inference.result import Segmentation
 
@@ -24,19 +25,20 @@ Way = Callable[[Path, Sequence[str]], Any]
 
 
 def against_plain(
-    setting: Setting, dtypes: Sequence[str], photographs: Sequence[Path]
+    setting: Setting, dtypes: Sequence[str], photographs: Sequence[Path], *, kept: bool = False
 ) -> list[dict[str, Any]]:
     """One record of values for each dtype of the package's model.
 
     One lesion and all of them are timed. Each way has a process of its own and has run once before;
     they take turns, and each turn begins with another one, so that a change in the machine's load
-    meets all alike. The answers are compared apart from that.
+    meets all alike. The answers are compared apart from that. With `kept` the reference, too, runs
+    within `freed_memory_kept`, and what remains is due to the model.
     """
     settings = {dtype: replace(setting, dtype=dtype) for dtype in dtypes}
     memory = {"plain": in_fresh_process(memory_of, "plain", setting, photographs[0])}
     for dtype, own in settings.items():
         memory[dtype] = in_fresh_process(memory_of, "ours", own, photographs[0])
-    seconds = _seconds(setting, settings, photographs)
+    seconds = _seconds(setting, settings, photographs, kept)
     plain = load_plain(setting)
     names = plain.config.lesions.names
     models = {dtype: load_ours(own) for dtype, own in settings.items()}
@@ -63,13 +65,13 @@ def against_plain(
 
 
 def _seconds(
-    setting: Setting, settings: Mapping[str, Setting], photographs: Sequence[Path]
+    setting: Setting, settings: Mapping[str, Setting], photographs: Sequence[Path], kept: bool
 ) -> dict[int, dict[str, list[float]]]:
     """By number of lesions and way, one for each run and photograph."""
     names = read_config(setting.checkpoint / "config.json").lesions.names
     counts = sorted({1, len(names)})
     with ExitStack() as stack:
-        ways = {"plain": stack.enter_context(Worker(_plain, setting))}
+        ways = {"plain": stack.enter_context(Worker(_plain, setting, kept))}
         for dtype, own in settings.items():
             ways[dtype] = stack.enter_context(Worker(_ours, own))
         for way in ways.values():
@@ -83,7 +85,9 @@ def _seconds(
     return seconds
 
 
-def _plain(setting: Setting) -> Way:
+def _plain(setting: Setting, kept: bool = False) -> Way:
+    if kept:
+        freed_memory_kept().__enter__()  # until the process ends
     return partial(segment_plain, load_plain(setting))
 
 

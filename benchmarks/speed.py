@@ -108,15 +108,17 @@ def command(options: argparse.Namespace, section: str, identity: Mapping[str, An
     return shlex.join(words)
 
 
-def _against_plain(frame: str) -> Callable[[argparse.Namespace, Path], Found]:
+def _against_plain(
+    frame: str, *, kept: bool = False
+) -> Callable[[argparse.Namespace, Path], Found]:
     def measure(options: argparse.Namespace, folder: Path) -> Found:
         from against_plain import against_plain
 
         for size in options.size:
             setting = _setting(options, folder, size, frame, options.dtype[0])
-            found = against_plain(setting, options.dtype, options.photographs)
+            found = against_plain(setting, options.dtype, options.photographs, kept=kept)
             for dtype, values in zip(options.dtype, found, strict=True):
-                yield {"size": size, "frame": frame, "dtype": dtype}, values
+                yield {"size": size, "frame": frame, "kept": kept, "dtype": dtype}, values
 
     return measure
 
@@ -190,6 +192,7 @@ def _profile(options: argparse.Namespace, folder: Path) -> Found:
 
 SECTIONS: Mapping[str, Callable[[argparse.Namespace, Path], Found]] = {
     "whole": _against_plain("whole"),
+    "kept": _against_plain("whole", kept=True),
     "tiled": _against_plain("tiled"),
     "view": _view,
     "folder": _folder,

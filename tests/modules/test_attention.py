@@ -10,26 +10,24 @@ from timm.models.tiny_vit import TinyVit
 from torch import nn
 
 from tp_drseg.modules import attention
-from tp_drseg.modules.attention import FusedAttention
+from tp_drseg.modules.attention import SAMAttention
 
 
-def pair(size: tuple[int, int]) -> tuple[Attention, FusedAttention]:
+def pair(size: tuple[int, int]) -> tuple[Attention, SAMAttention]:
     torch.manual_seed(0)
     plain = Attention(24, 3, use_rel_pos=True, input_size=size)
     for parameter in (plain.rel_pos_h, plain.rel_pos_w):
         nn.init.normal_(parameter)
-    fused = FusedAttention(24, 3, use_rel_pos=True, input_size=size)
+    fused = SAMAttention(24, 3, use_rel_pos=True, input_size=size)
     fused.load_state_dict(plain.state_dict())
     return plain, fused
 
 
 @pytest.mark.parametrize("size", [(5, 5), (6, 9), (14, 14)])
-@pytest.mark.parametrize("mask_scores", [1, 500, 1 << 28])
-def test_same_as_sam(
-    size: tuple[int, int], mask_scores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("scores", [1, 500, 1 << 28])
+def test_same_as_sam(size: tuple[int, int], scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the queries go through in parts, of which the last is smaller."""
-    monkeypatch.setattr(attention, "_MASK_SCORES", mask_scores)
+    monkeypatch.setattr(attention, "_SCORES", scores)
     plain, fused = pair(size)
     x = torch.randn(2, *size, 24)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tp_drseg.errors import PromptError
+from tp_drseg.modules import explicit_prior
 from tp_drseg.modules.clip import build_clip, tokenize
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder, min_max, similarity
 
@@ -138,3 +140,65 @@ def test_prior_is_zero_outside() -> None:
     # what lies outside has no say
     changed = torch.where(outside, torch.full_like(similarities, -9), similarities)
     assert torch.equal(min_max(changed, where), prior)
+
+
+class CountedTexts:
+    """Counts the descriptions that CLIP reads."""
+
+    def __init__(self, encoder: ExplicitPriorEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        original = encoder.clip.encode_text
+
+        def encode_text(tokens: Tensor) -> Tensor:
+            self.count += len(tokens)
+            return original(tokens)
+
+        monkeypatch.setattr(encoder.clip, "encode_text", encode_text)
+
+
+def test_a_description_is_read_once(
+    encoder: ExplicitPriorEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = CountedTexts(encoder, monkeypatch)
+    with torch.inference_mode():
+        first = encoder.text_features(["yellow spots", "pale patches"])
+        first_again = encoder.text_features(("yellow spots", "pale patches")).clone()
+        assert torch.equal(first, first_again) and counted.count == 2
+        first.zero_()
+    assert torch.equal(encoder.text_features(["yellow spots", "pale patches"]), first_again)
+    kept = encoder.text_features(("yellow spots", "pale patches"))
+    assert not kept.is_inference() and not kept.requires_grad
+    encoder.text_features("pale patches")
+    assert counted.count == 3
+
+
+@pytest.mark.parametrize("change", ["in place", "type", "loaded", "assigned"])
+def test_other_weights_read_it_anew(encoder: ExplicitPriorEncoder, change: str) -> None:
+    before = encoder.text_features("yellow spots")
+    state = {
+        k: v + 0.1 * torch.rand_like(v) if v.is_floating_point() else v
+        for k, v in encoder.state_dict().items()
+    }
+    if change == "in place":
+        with torch.no_grad():
+            encoder.clip.text_projection.add_(torch.rand_like(encoder.clip.text_projection))
+    elif change == "type":
+        encoder.float()
+    else:
+        encoder.load_state_dict(state, assign=change == "assigned")
+    after = encoder.text_features("yellow spots")
+    assert not torch.equal(before, after.to(before.dtype))
+    encoder._text_features.clear()
+    assert torch.equal(encoder.text_features("yellow spots"), after)
+
+
+def test_kept_descriptions_are_bounded(
+    encoder: ExplicitPriorEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explicit_prior, "_MOST_TEXTS", 3)
+    for number in range(8):
+        encoder.text_features(f"{number} spots")
+        assert 1 <= len(encoder._text_features) <= 3
+    copied = copy.deepcopy(encoder)
+    copied.load_state_dict(encoder.state_dict())
+    assert encoder._text_features and not copied._text_features

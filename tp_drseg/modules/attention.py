@@ -1,7 +1,8 @@
-"""Attention with relative positions, fused: SAM's decomposed ones, and TinyViT's."""
+"""Attention with relative positions that does not hold all scores: SAM's, and TinyViT's."""
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import torch
@@ -10,22 +11,22 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from timm.models import tiny_vit
 from torch import Tensor, nn
 
-_MASK_SCORES = 1 << 21
-"""Largest additive mask, in scores a thread: it stays in the processor's cache."""
+_SCORES = 1 << 20
+"""Most scores at a time, for each thread."""
 
 
-class FusedAttention(Attention):  # type: ignore[misc]
+class SAMAttention(Attention):  # type: ignore[misc]
     """Meta's `Attention` of SAM's image encoder, with the same parameters and the same answer.
 
     SAM's scores are `q k / sqrt(d) + r_h + r_w`, where `r_h` and `r_w` depend on the query and on
     the row and the column of the key. The plain way holds all `N x N` scores of every head in
-    memory, several times over. Here PyTorch's fused attention never holds them, in one of two
-    ways that give the same sum:
+    memory, several times over. Here they are never held all at once, in one of two ways that give
+    the same sum:
 
-    - `concatenated`: `[q / sqrt(d), r_h, r_w]` against `[k, onehot_row, onehot_column]`; for
-      graphics cards, and wherever a gradient is asked for;
-    - `masked`: `r_h + r_w` as an additive mask, some rows of queries at a time; for processors,
-      where the longer vectors of the other way cost more than the mask.
+    - `concatenated`: PyTorch's fused attention of `[q / sqrt(d), r_h, r_w]` to
+      `[k, onehot_row, onehot_column]`; for graphics cards, and wherever a gradient is asked for;
+    - `in parts`: some rows of queries at a time, whose scores stay in the cache; for processors,
+      whose matrix products are faster than their fused kernel.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ class FusedAttention(Attention):  # type: ignore[misc]
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         on_rows, on_columns = self._relative(query, height, width)
         if x.device.type == "cpu" and not query.requires_grad:
-            attended = _masked(query, key, value, on_rows, on_columns)
+            attended = _in_parts(query, key, value, on_rows, on_columns)
         else:
             attended = _concatenated(query, key, value, on_rows, on_columns)
         attended = attended.transpose(1, 2).reshape(batch, height, width, dim)
@@ -78,19 +79,20 @@ def fuse_tiny_vit(body: nn.Module) -> None:
             module.__class__ = TinyViTAttention
 
 
-def _masked(
+def _in_parts(
     query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
 ) -> Tensor:
     batch, heads, height, width, _ = on_rows.shape
-    # as much as fits into the mask: rows of queries first, then heads, then items
-    fit = _MASK_SCORES * torch.get_num_threads() // (width * height * width)
+    places, size = height * width, query.shape[-1]
+    # as many scores as fit: rows of queries first, then heads, then items
+    fit = _SCORES * torch.get_num_threads() // (width * places)
     rows = max(1, min(height, fit))
     some = max(1, min(heads, fit // rows))
     items = max(1, min(batch, fit // (rows * some)))
-    # one mask for all: fresh memory costs more than what is written to it
-    mask = query.new_empty(items, some, rows, width, height, width)
+    memory = query.new_empty(items * some * rows * width * places)
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     # in the order in which the projection reads it
-    attended = query.new_empty(batch, height * width, heads, query.shape[-1]).transpose(1, 2)
+    attended = query.new_empty(batch, places, heads, size).transpose(1, 2)
     for item, head, row in product(
         range(0, batch, items), range(0, heads, some), range(0, height, rows)
     ):
@@ -98,11 +100,14 @@ def _masked(
         part = (*own, slice(row, row + rows))
         queries = (*own, slice(row * width, (row + rows) * width))
         left, right = on_rows[part][..., None], on_columns[part][..., None, :]
-        sums = mask[tuple(map(slice, left.shape[:3]))]
-        torch.add(left, right, out=sums)
-        attended[queries] = F.scaled_dot_product_attention(
-            query[queries], key[own], value[own], sums.flatten(4).flatten(2, 3)
-        )
+        shape = (*left.shape[:-1], width)
+        scores = memory[: math.prod(shape)].view(shape)
+        torch.add(left, right, out=scores)
+        scores = scores.view(-1, shape[2] * width, places)
+        keys = key[own].reshape(-1, places, size).transpose(1, 2)
+        scores.baddbmm_(query[queries].reshape(-1, shape[2] * width, size), keys, alpha=size**-0.5)
+        found = scores.softmax(dim=-1) @ value[own].reshape(-1, places, size)
+        attended[queries] = found.view(attended[queries].shape)
     return attended
 
 

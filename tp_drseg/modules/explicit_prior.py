@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,9 @@ from tp_drseg.errors import PromptError
 from tp_drseg.modules.clip import dense_image_features, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.exact import ExactParts, float32_or_longer
+
+_MOST_TEXTS = 1000
+"""Text features that are kept: some 2 MB."""
 
 
 class ExplicitPriorEncoder(ExactParts):
@@ -41,6 +44,14 @@ class ExplicitPriorEncoder(ExactParts):
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
+        self._text_features: dict[Hashable, Tensor] = {}
+        self.register_load_state_dict_post_hook(_forget_texts)  # type: ignore[no-untyped-call]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExplicitPriorEncoder:
+        self._text_features.clear()  # they are on another device, or of another type
+        super()._apply(fn, recurse)
+        return self
+
     def train(self, mode: bool = True) -> ExplicitPriorEncoder:
         """CLIP is frozen: it stays in evaluation mode whatever the mode of its parent."""
         return super().train(False)
@@ -63,7 +74,8 @@ class ExplicitPriorEncoder(ExactParts):
     def text_features(self, texts: str | Sequence[str]) -> Tensor:
         """The text feature `P_t` of one lesion, `(D,)`, of unit length; float32.
 
-        The unit features of several descriptions are averaged and normalised again.
+        The unit features of several descriptions are averaged and normalised again. CLIP reads a
+        description once: its feature is kept as long as CLIP's weights stay as they are.
 
         Raises:
             PromptError: when there is no text, or one is empty.
@@ -71,6 +83,19 @@ class ExplicitPriorEncoder(ExactParts):
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts or not all(isinstance(t, str) and t.strip() for t in texts):
             raise PromptError(f"A description must be a text that is not empty; got {texts!r}.")
+        # a weight that is changed in place counts it
+        changes = (p._version for p in self.clip.parameters() if not p.is_inference())
+        key = (*texts, *changes)
+        found = self._text_features.get(key)
+        if found is None:
+            if len(self._text_features) >= _MOST_TEXTS:
+                self._text_features.clear()
+            with torch.inference_mode(False):  # else what is kept could not be learned with
+                found = self._text_features[key] = self._encode(texts)
+        return found.clone()
+
+    @torch.no_grad()
+    def _encode(self, texts: Sequence[str]) -> Tensor:
         tokens = tokenize(texts, self.clip.context_length).to(self.pixel_mean.device)
         features = F.normalize(self.clip.encode_text(tokens).float(), dim=-1)
         return F.normalize(features.mean(dim=0), dim=0)
@@ -90,6 +115,10 @@ class ExplicitPriorEncoder(ExactParts):
         """
         text_features = torch.stack([self.text_features(t) for t in texts])
         return min_max(similarity(self.image_features(images), text_features), where)
+
+
+def _forget_texts(encoder: ExplicitPriorEncoder, _: object) -> None:
+    encoder._text_features.clear()
 
 
 def similarity(image_features: Tensor, text_features: Tensor) -> Tensor:
