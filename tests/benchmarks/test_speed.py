@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
+import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +137,16 @@ def test_agreement_sees_what_differs(tmp_path: Path, make_model: Make) -> None:
     assert found["probability_difference"] > 0.4
     assert found["dice"] == 1.0  # a threshold of 0 marks all
     assert found["dice_least_of"] == ""
+
+
+def test_a_worker_answers_in_a_process_of_its_own() -> None:
+    from fresh import Worker
+
+    with Worker(partial, time.sleep) as slow, Worker(partial, os._exit) as leaves:
+        assert 0.05 <= slow.seconds(0.05) < 5
+        with pytest.raises(BrokenProcessPool):
+            leaves.seconds(0)
+        assert slow.seconds(0.0) < 0.05
 
 
 def test_peak_memory_is_that_of_the_time_since_it_was_forgotten() -> None:

@@ -10,7 +10,13 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
 from tp_drseg.errors import ConfigError
-from tp_drseg.modules.clip import build_clip, dense_image_features, position_embedding, tokenize
+from tp_drseg.modules.clip import (
+    build_clip,
+    dense_image_features,
+    encode_text,
+    position_embedding,
+    tokenize,
+)
 
 
 @pytest.fixture
@@ -169,3 +175,28 @@ def test_tokens_are_clips() -> None:
     for text, row in zip(texts, tokens.tolist(), strict=True):
         words = tokenizer.encode(text.lower())
         assert row == [49406, *words, 49407] + [0] * (18 - len(words))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["vit", "tower"])
+@pytest.mark.parametrize("texts", [["spots"], ["yellow spots", "a " * 40, "small dark red dots"]])
+def test_texts_are_read_to_their_end(
+    clip_architectures: dict[str, Any], kind: str, texts: list[str]
+) -> None:
+    torch.manual_seed(0)
+    clip: Any = build_clip(clip_architectures[kind]).eval()
+    tokens = tokenize(texts, clip.context_length)
+    lengths: list[int] = []
+    clip.transformer.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    found, expected = encode_text(clip, tokens), clip.encode_text(tokens)
+    assert lengths == [int(tokens.argmax(dim=-1).max()) + 1, clip.context_length]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_texts_that_look_ahead_are_read_whole(clip_architectures: dict[str, Any]) -> None:
+    architecture = clip_architectures["vit"]
+    text = {**architecture["text_cfg"], "no_causal_mask": True}
+    clip: Any = build_clip({**architecture, "text_cfg": text}).eval()
+    tokens = tokenize(["yellow spots"], clip.context_length)
+    assert torch.equal(encode_text(clip, tokens), clip.encode_text(tokens))

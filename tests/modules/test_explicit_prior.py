@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tp_drseg.errors import PromptError
 from tp_drseg.modules import explicit_prior
-from tp_drseg.modules.clip import build_clip, tokenize
+from tp_drseg.modules.clip import build_clip, encode_text, tokenize
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder, min_max, similarity
 
 TEXTS = ("yellow spots", ["small red dots", "tiny round red dots"], "pale patches")
@@ -145,21 +145,20 @@ def test_prior_is_zero_outside() -> None:
 class CountedTexts:
     """Counts the descriptions that CLIP reads."""
 
-    def __init__(self, encoder: ExplicitPriorEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        original = encoder.clip.encode_text
 
-        def encode_text(tokens: Tensor) -> Tensor:
+        def counted(clip: Any, tokens: Tensor) -> Tensor:
             self.count += len(tokens)
-            return original(tokens)
+            return encode_text(clip, tokens)
 
-        monkeypatch.setattr(encoder.clip, "encode_text", encode_text)
+        monkeypatch.setattr(explicit_prior, "encode_text", counted)
 
 
 def test_a_description_is_read_once(
     encoder: ExplicitPriorEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = CountedTexts(encoder, monkeypatch)
+    counted = CountedTexts(monkeypatch)
     with torch.inference_mode():
         first = encoder.text_features(["yellow spots", "pale patches"])
         first_again = encoder.text_features(("yellow spots", "pale patches")).clone()

@@ -66,6 +66,34 @@ def _tokenizer(context_length: int) -> Any:
     return SimpleTokenizer(context_length=context_length)
 
 
+def encode_text(clip: Any, tokens: Tensor) -> Tensor:
+    """CLIP's text features, what `clip.encode_text(tokens)` gives, read no further than needed.
+
+    The feature is that of a text's end, and attention looks back alone: what stands after the end
+    of the longest text, most of the context as a rule, changes nothing.
+
+    Args:
+        clip: open_clip's `CLIP`.
+        tokens: `(T, context_length)` int64.
+
+    Returns:
+        `(T, D)`.
+    """
+    if clip.attn_mask is None or clip.text_pool_type != "argmax":
+        return clip.encode_text(tokens)  # type: ignore[no-any-return]
+    ends = tokens.argmax(dim=-1)  # the end has the highest number of all tokens
+    length = int(ends.max()) + 1
+    kind = clip.transformer.get_cast_dtype()
+    x = clip.token_embedding(tokens[:, :length]).to(kind)
+    x = x + clip.positional_embedding[:length].to(kind)
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+    x = x[torch.arange(len(x), device=x.device), ends]
+    projection = clip.text_projection
+    if projection is None:
+        return x  # type: ignore[no-any-return]
+    return projection(x) if isinstance(projection, nn.Linear) else x @ projection  # type: ignore[no-any-return]
+
+
 def dense_image_features(visual: Any, images: Tensor, features: DenseFeatures) -> Tensor:
     """One vector a patch in CLIP's joint space, that is after the last norm and projection.
 

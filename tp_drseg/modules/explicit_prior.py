@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
-from tp_drseg.modules.clip import dense_image_features, tokenize
+from tp_drseg.modules.clip import dense_image_features, encode_text, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.exact import ExactParts, float32_or_longer
 
@@ -97,7 +97,7 @@ class ExplicitPriorEncoder(ExactParts):
     @torch.no_grad()
     def _encode(self, texts: Sequence[str]) -> Tensor:
         tokens = tokenize(texts, self.clip.context_length).to(self.pixel_mean.device)
-        features = F.normalize(self.clip.encode_text(tokens).float(), dim=-1)
+        features = F.normalize(encode_text(self.clip, tokens).float(), dim=-1)
         return F.normalize(features.mean(dim=0), dim=0)
 
     def forward(
