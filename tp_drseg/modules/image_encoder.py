@@ -50,7 +50,7 @@ class Backbone(Protocol):
 
 
 class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
-    """Meta's `ImageEncoderViT`, block by block, with fused attention and the same parameters."""
+    """Meta's `ImageEncoderViT`, block by block, with `SAMAttention` and the same parameters."""
 
     detail_blocks: Sequence[int] = ()
 
