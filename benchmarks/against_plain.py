@@ -21,6 +21,9 @@ from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.checkpoint import read_config
 from tp_drseg.inference.result import Segmentation
 
+_until_the_end = ExitStack()
+"""Of a worker's process."""
+
 Way = Callable[[Path, Sequence[str]], Any]
 
 
@@ -87,7 +90,7 @@ def _seconds(
 
 def _plain(setting: Setting, kept: bool = False) -> Way:
     if kept:
-        freed_memory_kept().__enter__()  # until the process ends
+        _until_the_end.enter_context(freed_memory_kept())
     return partial(segment_plain, load_plain(setting))
 
 

@@ -6,7 +6,6 @@ import logging
 
 import typer
 
-from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
@@ -36,7 +35,6 @@ for _command in (
 
 @app.callback()
 def main(
-    context: typer.Context,
     version: VersionOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -47,4 +45,3 @@ def main(
     """
     if not (verbose or debug):
         set_level(logging.WARNING)
-    context.with_resource(freed_memory_kept())  # until the command ends

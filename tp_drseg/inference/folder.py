@@ -13,7 +13,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tp_drseg.allocator import freed_memory_kept
 from tp_drseg.errors import OutputError
 from tp_drseg.export.records import open_store
 from tp_drseg.files import remove_leftovers
@@ -151,8 +150,7 @@ def segment_folder(
         )
         run = _Run(model, results, list(labels), description, threshold, overwrite)
         try:
-            with freed_memory_kept():  # also from one photograph to the next
-                run(photographs, progress=progress)
+            run(photographs, progress=progress)
             results.write_tables("finished")
         except BaseException:
             with suppress(OutputError):
