@@ -70,6 +70,11 @@ BOUNDS: Mapping[str, str] = {
         "injectors after all of the twelve blocks, so that eleven of them run once a lesion; "
         "nearly all of that is matrix products, see the profile."
     ),
+    "Folder, `tiny`, auto: memory": (
+        "what freed blocks leave behind in the reading thread: it is gone when that thread ends, "
+        "before the last photographs."
+    ),
+    "Folder, `tiny`, auto: memory from the fifth on": "the same.",
 }
 """What bounds an aim that was not reached, in a sentence, by the aim's name in `speed_aims`."""
 
