@@ -70,11 +70,6 @@ BOUNDS: Mapping[str, str] = {
         "injectors after all of the twelve blocks, so that eleven of them run once a lesion; "
         "nearly all of that is matrix products, see the profile."
     ),
-    "Folder, `tiny`, auto: memory": (
-        "what freed blocks leave behind in the reading thread: it is gone when that thread ends, "
-        "before the last photographs."
-    ),
-    "Folder, `tiny`, auto: memory from the fifth on": "the same.",
 }
 """What bounds an aim that was not reached, in a sentence, by the aim's name in `speed_aims`."""
 
@@ -157,7 +152,8 @@ def _against_plain(records: Sequence[Record]) -> str:
                     _times(taken["ratio"]),
                 ]
             )
-        memory.append([*what, *(_memory(v["memory"][way]) for way in ("plain", "ours"))])
+        if not r.get("kept"):
+            memory.append([*what, *(_memory(v["memory"][way]) for way in ("plain", "ours"))])
         differences.append(
             [
                 *what,
@@ -237,7 +233,8 @@ def _folder(records: Sequence[Record]) -> str:
 `segment_folder` on all lesions, with overlays: while the model works, the next photograph is read
 and the last one's results are written. "Model, in the run" is the time within `view.segment`
 during the run; "alone" is the same for the same photographs with nothing else going on. The
-ratios are those of the wall time to the two.
+ratios are those of the wall time to the two. All threads take memory from one heap, as in the command
+(`tp_drseg.allocator.one_heap`); with a heap for each thread, glibc's default, memory grows.
 
 """
     rows, peaks = [], ""

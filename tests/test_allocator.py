@@ -45,6 +45,36 @@ def test_freed_pages_are_used_again_and_given_back_in_the_end() -> None:
     assert grown < 50_000_000
 
 
+HEAP = """
+import re, sys, threading
+from pathlib import Path
+from tp_drseg.allocator import one_heap
+
+def heap():
+    "KiB of the main heap that are in memory."
+    found = re.search(r"\\[heap\\]\\n(?:.*\\n)*?Rss: +(\\d+)", Path("/proc/self/smaps").read_text())
+    return int(found[1])
+
+if sys.argv[1] == "one":
+    one_heap()
+before, kept = heap(), []
+thread = threading.Thread(target=lambda: kept.extend(bytes([n]) * 100_000 for n in range(200)))
+thread.start()
+thread.join()
+print(heap() - before)
+"""
+
+
+@GLIBC
+def test_threads_may_share_one_heap() -> None:
+    """A thread takes 20 MB in small blocks."""
+    one, several = (
+        int(subprocess.check_output([sys.executable, "-c", HEAP, mode]))
+        for mode in ("one", "several")
+    )
+    assert one > 15_000 > 5_000 > several
+
+
 def test_the_last_of_several_blocks_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks within blocks, and beside each other in threads."""
     seen: list[str] = []

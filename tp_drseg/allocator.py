@@ -13,7 +13,7 @@ from contextlib import contextmanager
 logger = logging.getLogger(__name__)
 
 # from glibc's malloc.h
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
 # where glibc's own adaptation ends up in a process that frees large blocks
 _GIVE_BACK = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
@@ -34,6 +34,15 @@ def freed_memory_kept() -> Iterator[None]:
         yield
     finally:
         _blocks.leave()
+
+
+def one_heap() -> None:
+    """Lets all threads that start from now on take memory from one heap.
+
+    Of a thread's own heap glibc gives less back, and a long run grows. For the whole process and
+    for good: the commands do it, a library must not.
+    """
+    _set({_ARENA_MAX: 1})
 
 
 class _Blocks:

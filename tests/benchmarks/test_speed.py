@@ -311,7 +311,8 @@ def test_report_has_every_section_and_figure(tmp_path: Path) -> None:
         "| `tiny` | whole image | auto (bfloat16) | 4 | 30.00 (29.00 to 31.00) "
         "| 4.00 (4.00 to 4.00) | 7.5x |",
         "| `tiny` | whole image | auto (bfloat16) | 2000 MiB | 1000 MiB |",
-        "| `tiny` | whole image, memory kept | auto (bfloat16) | 2000 MiB | 1000 MiB |",
+        "| `tiny` | whole image, memory kept | auto (bfloat16) | 4 | 30.00 (29.00 to 31.00) "
+        "| 4.00 (4.00 to 4.00) | 7.5x |",
         "| 0.05 | 2.5 | 0.01 | 0.9850 | 0.9000 (hard exudate, 12 pixels in b.jpg) |",
         "| `tiny` | auto (bfloat16) | 1.00 | 4.00 | 2.50 | 0.40 | 50% | 8% | 0 |",
         "| `tiny` | auto (bfloat16) | 7 | 42 | 40 | 35 | 1.05 | 1.20 |",

@@ -6,6 +6,7 @@ import logging
 
 import typer
 
+from tp_drseg.allocator import one_heap
 from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
@@ -45,3 +46,4 @@ def main(
     """
     if not (verbose or debug):
         set_level(logging.WARNING)
+    one_heap()  # the process is ours
