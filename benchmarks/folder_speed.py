@@ -14,8 +14,6 @@ from typing import Any
 from fresh import forget_peak, in_fresh_process, peak_memory
 from ways import Setting, load_ours, timed
 
-from tp_drseg.allocator import one_heap
-
 PAUSE = 0.05
 """Seconds between two looks at the output folder."""
 
@@ -64,8 +62,7 @@ def model_seconds(setting: Setting, photographs: Sequence[Path]) -> list[float]:
 
 
 def run_folder(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
-    """One folder run with `segment_folder`, all lesions, with overlays, as the command does it."""
-    one_heap()
+    """One folder run with `segment_folder`, all lesions, with overlays."""
     from tp_drseg.inference.folder import segment_folder
 
     model = TimedModel(load_ours(setting))

@@ -233,8 +233,8 @@ def _folder(records: Sequence[Record]) -> str:
 `segment_folder` on all lesions, with overlays: while the model works, the next photograph is read
 and the last one's results are written. "Model, in the run" is the time within `view.segment`
 during the run; "alone" is the same for the same photographs with nothing else going on. The
-ratios are those of the wall time to the two. All threads take memory from one heap, as in the
-command (`tp_drseg.allocator.one_heap`); with a heap for each thread, glibc's default, it grows.
+ratios are those of the wall time to the two. Memory grows by what glibc keeps in a heap for each
+thread; with `MALLOC_ARENA_MAX=1` in the environment there is one heap, and it stays flat.
 
 """
     rows, peaks = [], ""
