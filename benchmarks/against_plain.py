@@ -88,7 +88,7 @@ def _seconds(
     return seconds
 
 
-def _plain(setting: Setting, kept: bool = False) -> Way:
+def _plain(setting: Setting, kept: bool) -> Way:
     if kept:
         _until_the_end.enter_context(freed_memory_kept())
     return partial(segment_plain, load_plain(setting))

@@ -12,8 +12,6 @@ from torch import nn
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.model import TPDRSeg
 
-SIZES = ("tiny", "vit_b", "vit_b_1024")
-"""`vit_b_1024` is `vit_b` whose CLIP sees 1024 pixels, as that of `tiny` does, in place of 448."""
 FRAMES = ("own", "whole", "tiled")
 DIAMETERS = {"whole": 1024, "tiled": 1792}
 """Longest side of the field of view; `own` is what the size has by itself."""
@@ -23,7 +21,7 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
     """The folder of a checkpoint, made below `folder` when it is not there yet.
 
     Args:
-        size: one of `SIZES`; there are no trained weights for `vit_b`, so it has random ones.
+        size: one of `speed.SIZES`; there are no trained weights for `vit_b`, so it has random ones.
         frame: one of `FRAMES`.
         folder: where checkpoints are kept for this run.
     """

@@ -9,7 +9,7 @@ import pytest
 from tp_drseg import allocator
 from tp_drseg.allocator import freed_memory_kept
 
-GLIBC = pytest.mark.skipif(allocator._mallopt() is None, reason="needs Linux with glibc")
+GLIBC = pytest.mark.skipif(allocator._glibc() is None, reason="needs Linux with glibc")
 
 PAGES = """
 import resource
@@ -105,7 +105,7 @@ def test_the_last_of_several_blocks_gives_back(monkeypatch: pytest.MonkeyPatch) 
 
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    allocator._mallopt.cache_clear()
+    allocator._glibc.cache_clear()
     with freed_memory_kept():
         assert not allocator._set(allocator._KEEP)
-    allocator._mallopt.cache_clear()
+    allocator._glibc.cache_clear()

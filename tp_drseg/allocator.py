@@ -7,7 +7,7 @@ import functools
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
@@ -61,27 +61,27 @@ class _Blocks:
     def leave(self) -> None:
         with self._lock:
             self._running -= 1
-            if self._running == 0 and _set(_GIVE_BACK):
-                ctypes.CDLL(None).malloc_trim(0)
+            if self._running == 0 and _set(_GIVE_BACK) and (library := _glibc()):
+                library.malloc_trim(0)
 
 
 _blocks = _Blocks()
 
 
 def _set(values: dict[int, int]) -> bool:
-    set_option = _mallopt()
-    return set_option is not None and all([set_option(*item) for item in values.items()])
+    library = _glibc()
+    return library is not None and all([library.mallopt(*item) for item in values.items()])
 
 
 @functools.cache
-def _mallopt() -> Callable[[int, int], int] | None:
-    """The setter of options; None where it is missing."""
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is the one that has these options."""
     if not sys.platform.startswith("linux"):
         return None
     try:
         library = ctypes.CDLL(None)
-        _ = library.malloc_trim
-        return library.mallopt
+        _ = library.mallopt, library.malloc_trim
     except (OSError, AttributeError):  # another C library, such as musl
         logger.debug("freed memory goes back to the system: this is not glibc")
         return None
+    return library

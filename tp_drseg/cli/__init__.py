@@ -36,9 +36,7 @@ for _command in (
 
 @app.callback()
 def main(
-    version: VersionOption = False,
-    verbose: VerboseOption = False,
-    debug: DebugOption = False,
+    version: VersionOption = False, verbose: VerboseOption = False, debug: DebugOption = False
 ) -> None:
     """Segment diabetic retinopathy lesions in colour fundus photographs from a text prompt.
 

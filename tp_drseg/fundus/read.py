@@ -144,9 +144,9 @@ def _decode(
     try:
         frames = int(getattr(image, "n_frames", 1))
         image.load()
-        upright = image if ours else ImageOps.exif_transpose(image)
         if ours:
             ImageOps.exif_transpose(image, in_place=True)
+        upright = image if ours else ImageOps.exif_transpose(image)
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
         raise ImageError(
             f"{name} cannot be decoded, it is cut short or corrupt ({error}): "
