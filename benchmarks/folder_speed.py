@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +16,9 @@ from typing import Any
 
 from fresh import forget_peak, in_fresh_process, peak_memory
 from ways import Setting, load_ours, timed
+
+LESIONS = 4
+"""Masks that are written for each photograph."""
 
 PAUSE = 0.05
 """Seconds between two looks at the output folder."""
@@ -34,7 +40,7 @@ def folder_speed(setting: Setting, photographs: Sequence[Path], count: int) -> d
             source = photographs[number % len(photographs)]
             # a folder run takes two links to one file for one photograph
             shutil.copyfile(source, folder / f"{number:04}_{source.name}")
-        found = in_fresh_process(run_folder, setting, folder, Path(temporary) / "out")
+        found = run_command(setting, folder, Path(temporary) / "out")
     model_alone = sum(alone[number % len(photographs)] for number in range(count))
     return {
         "photographs": sorted({path.name for path in photographs}),
@@ -61,68 +67,43 @@ def model_seconds(setting: Setting, photographs: Sequence[Path]) -> list[float]:
     return seconds
 
 
-def run_folder(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
-    """One folder run with `segment_folder`, all lesions, with overlays."""
-    from tp_drseg.inference.folder import segment_folder
+def run_command(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
+    """One run of `tp-drseg segment`, all lesions, with overlays, its start included.
 
-    model = TimedModel(load_ours(setting))
-    loaded = peak_memory()
-    watch = PeakWatch(out, len(model.catalog)) if loaded is not None else None
-    seconds, report = timed(segment_folder, model, folder, out, progress=False)
+    Returns:
+        beside the times, the command's peak memory, MiB, while each photograph was the next to be
+        written.
+
+    Raises:
+        subprocess.CalledProcessError: The command failed, or a photograph did.
+    """
+    words = [sys.executable, "-m", "tp_drseg", "segment", str(folder), "--out", str(out)]
+    words += ["--model", str(setting.checkpoint), "--device", setting.device]
+    words += ["--dtype", setting.dtype, "--quiet"]
+    threads = {"OMP_NUM_THREADS": str(setting.threads)} if setting.threads else {}
+    start = time.perf_counter()
+    with subprocess.Popen(words, env=os.environ | threads) as command:
+        peaks = _watch(command, out)
+    seconds = time.perf_counter() - start
+    if command.returncode:
+        raise subprocess.CalledProcessError(command.returncode, words)
+    run = json.loads((out / "run.json").read_text())
     return {
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": run["dtype"].removeprefix("torch."),
         "seconds": seconds,
-        "done": len(report.done),
-        "model_in_run": model.seconds,
-        "memory_loaded": loaded,
-        "peaks": None if watch is None else watch.stop(),
+        "done": run["counts"]["done"],
+        "model_in_run": sum(image["seconds"] for image in run["images"]),
+        "peaks": peaks,
     }
 
 
-class TimedModel:
-    """A model that adds up the seconds its views take to segment."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.seconds = model, 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def open(self, *given: Any, **options: Any) -> Any:
-        """The model's view of a photograph, whose `segment` is timed."""
-        view = self.model.open(*given, **options)
-        segment = view.segment
-
-        def timed_segment(*given: Any, **options: Any) -> Any:
-            taken, results = timed(segment, *given, **options)
-            self.seconds += taken
-            return results
-
-        view.segment = timed_segment
-        return view
-
-
-class PeakWatch:
-    """Peak memory of this process, MiB, while each photograph was the next to be written."""
-
-    def __init__(self, out: Path, masks: int) -> None:
-        self.out, self.masks = out, masks
-        self.peaks: list[float] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        forget_peak()
-        self._thread.start()
-
-    def stop(self) -> list[float]:
-        """Ends the watch and gives a peak for each photograph."""
-        self._stopped.set()
-        self._thread.join()
-        return self.peaks
-
-    def _watch(self) -> None:
-        while not self._stopped.is_set():
-            time.sleep(PAUSE)
-            written = sum(1 for _ in self.out.glob("*.mask.png")) // self.masks
-            if written > len(self.peaks):
-                self.peaks.append(peak_memory() or 0.0)
-                forget_peak()
+def _watch(command: subprocess.Popen[bytes], out: Path) -> list[float]:
+    """The peak while each photograph was done; none where the system does not tell."""
+    peaks: list[float] = []
+    while command.poll() is None:
+        time.sleep(PAUSE)
+        written = sum(1 for _ in out.glob("*.mask.png")) // LESIONS
+        if written > len(peaks) and (peak := peak_memory(command.pid)) is not None:
+            peaks.append(peak)
+            forget_peak(command.pid)
+    return peaks

@@ -7,12 +7,13 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_PROCESSES = Path("/proc")
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
@@ -52,21 +53,24 @@ def _answer(*question: object) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory() -> float | None:
-    """Most memory that this process has held so far, in MiB; None where nothing tells it.
+def peak_memory(process: int | str = "self") -> float | None:
+    """Most memory that a process has held so far, in MiB; None where nothing tells it.
 
     Not what `getrusage` says: on Linux a new process starts with its parent's peak there.
     """
-    if not _STATUS.exists():
-        return None
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def forget_peak() -> None:
-    """Lets `peak_memory` count from now on; Linux only."""
-    descriptor = os.open(_RESET, os.O_WRONLY)
     try:
-        os.write(descriptor, b"5")
-    finally:
-        os.close(descriptor)
+        lines = (_PROCESSES / str(process) / "status").read_text().splitlines()
+    except OSError:  # another system, or the process has just ended
+        return None
+    # that of one that has ended, but is not yet waited for, says no peak
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
+def forget_peak(process: int | str = "self") -> None:
+    """Lets `peak_memory` count from now on; Linux only."""
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        descriptor = os.open(_PROCESSES / str(process) / "clear_refs", os.O_WRONLY)
+        try:
+            os.write(descriptor, b"5")
+        finally:
+            os.close(descriptor)

@@ -230,11 +230,10 @@ def _folder(records: Sequence[Record]) -> str:
     text = """\
 ## A folder
 
-`segment_folder` on all lesions, with overlays: while the model works, the next photograph is read
-and the last one's results are written. "Model, in the run" is the time within `view.segment`
-during the run; "alone" is the same for the same photographs with nothing else going on. The
-ratios are those of the wall time to the two. Memory grows by what glibc keeps in a heap for each
-thread; with `MALLOC_ARENA_MAX=1` in the environment there is one heap, and it stays flat.
+`tp-drseg segment` on all lesions, with overlays: while the model works, the next photograph is read
+and the last one's results are written. The wall time has the command's start in it. "Model, in the
+run" is the time that the run took for the model's answers; "alone" is that of `view.segment` for
+the same photographs with nothing else going on. The ratios are those of the wall time to the two.
 
 """
     rows, peaks = [], ""
@@ -250,7 +249,7 @@ thread; with `MALLOC_ARENA_MAX=1` in the environment there is one heap, and it s
             listed = ", ".join(f"{peak:.0f}" for peak in v["peaks"])
             peaks += (
                 f"\nPeak memory of `{r['size']}` in {_dtype(r)}, MiB, while each photograph was "
-                f"being done ({v['memory_loaded']:.0f} once the model was loaded): {listed}.\n"
+                f"being done: {listed}.\n"
             )
     head = ["Model", "Type", "Photographs", "Wall time, s", "Model, in the run, s"]
     head += ["Model, alone, s", "Ratio", "Ratio, alone"]

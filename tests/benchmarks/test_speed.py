@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
@@ -171,6 +173,25 @@ def test_peak_memory_is_that_of_the_time_since_it_was_forgotten() -> None:
     assert during - after > 100
 
 
+def test_a_folder_run_is_that_of_the_command(tmp_path: Path, make_model: Make) -> None:
+    from folder_speed import LESIONS, run_command
+    from ways import Setting
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copyfile(EXAMPLE, folder / name)
+    model = checkpoint(tmp_path / "model", make_model, "tiny_vit")
+    assert len(model.catalog) == LESIONS
+    setting = Setting(tmp_path / "model", "cpu", "float32", 1, 1)
+    found = run_command(setting, folder, tmp_path / "out")
+    assert (found["done"], found["dtype_chosen"]) == (2, "float32")
+    assert 0 < found["model_in_run"] < found["seconds"]
+    (folder / "c.jpg").write_bytes(b"")
+    with pytest.raises(subprocess.CalledProcessError):
+        run_command(setting, folder, tmp_path / "out")
+
+
 def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from speed import SECTIONS, parse
 
@@ -238,7 +259,7 @@ RECORDS: dict[str, dict[str, Any]] = {
     "folder": {
         "photographs": ["a.jpg"], "dtype_chosen": "bfloat16", "count": 7, "done": 7,
         "seconds": 42.0, "model_in_run": 40.0, "model_alone": 35.0, "ratio": 1.05,
-        "ratio_alone": 1.2, "memory_loaded": 500.0, "peaks": [900.0] * 20 + [1200.0] * 5,
+        "ratio_alone": 1.2, "peaks": [900.0] * 20 + [1200.0] * 5,
     },
     "startup": {
         "runs": 5,

@@ -23,7 +23,7 @@ def pair(size: tuple[int, int]) -> tuple[Attention, SAMAttention]:
     return plain, fused
 
 
-@pytest.mark.parametrize("size", [(5, 5), (6, 9), (14, 14)])
+@pytest.mark.parametrize("size", [(3, 4), (5, 3), (5, 5), (6, 9), (14, 14)])
 @pytest.mark.parametrize("scores", [1, 500, 1 << 28])
 def test_same_as_sam(size: tuple[int, int], scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the queries go through in parts, of which the last is smaller."""

@@ -25,8 +25,9 @@ class SAMAttention(Attention):  # type: ignore[misc]
 
     - `concatenated`: PyTorch's fused attention of `[q / sqrt(d), r_h, r_w]` to
       `[k, onehot_row, onehot_column]`; for graphics cards, and wherever a gradient is asked for;
-    - `in parts`: some rows of queries at a time, whose scores stay in the cache; for processors,
-      whose matrix products are faster than their fused kernel.
+    - `in parts`: some rows of queries at a time, whose scores stay in the cache, either of the same
+      longer vectors or with `r_h` and `r_w` added; for processors, whose matrix products are faster
+      than their fused kernel.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,23 +91,29 @@ def _in_parts(
     some = max(1, min(heads, fit // rows))
     items = max(1, min(batch, fit // (rows * some)))
     memory = query.new_empty(items * some * rows * width * places)
+    # longer products cost less than adding where there are few rows and columns, as in windows
+    is_longer = height + width <= size
+    if is_longer:
+        query, key = _with_places(query, key, on_rows, on_columns)
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     # in the order in which the projection reads it
-    attended = query.new_empty(batch, places, heads, size).transpose(1, 2)
+    attended = value.new_empty(batch, places, heads, size).transpose(1, 2)
     for item, head, row in product(
         range(0, batch, items), range(0, heads, some), range(0, height, rows)
     ):
         own = slice(item, item + items), slice(head, head + some)
         part = (*own, slice(row, row + rows))
         queries = (*own, slice(row * width, (row + rows) * width))
-        left, right = on_rows[part][..., None], on_columns[part][..., None, :]
-        shape = (*left.shape[:-1], width)
+        asking, keys = query[queries].flatten(0, 1), key[own].flatten(0, 1).transpose(1, 2)
+        shape = (*asking.shape[:2], places)
         scores = memory[: math.prod(shape)].view(shape)
-        torch.add(left, right, out=scores)
-        scores = scores.view(-1, shape[2] * width, places)
-        keys = key[own].reshape(-1, places, size).transpose(1, 2)
-        scores.baddbmm_(query[queries].reshape(-1, shape[2] * width, size), keys, alpha=size**-0.5)
-        found = scores.softmax(dim=-1) @ value[own].reshape(-1, places, size)
+        if is_longer:
+            torch.bmm(asking, keys, out=scores)
+        else:
+            left, right = on_rows[part][..., None], on_columns[part][..., None, :]
+            torch.add(left, right, out=scores.view(*left.shape[:-1], width))
+            scores.baddbmm_(asking, keys, alpha=size**-0.5)
+        found = scores.softmax(dim=-1) @ value[own].flatten(0, 1)
         attended[queries] = found.view(attended[queries].shape)
     return attended
 
@@ -114,16 +121,28 @@ def _in_parts(
 def _concatenated(
     query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
 ) -> Tensor:
-    batch, heads, height, width, _ = on_rows.shape
-    size = query.shape[-1]
-    row = torch.eye(height, dtype=key.dtype, device=key.device).repeat_interleave(width, 0)
-    column = torch.eye(width, dtype=key.dtype, device=key.device).repeat(height, 1)
-    places = torch.cat([row, column], dim=-1).expand(batch, heads, -1, -1)
+    query, key = _with_places(query, key, on_rows, on_columns)
+    size = value.shape[-1]
     attended = F.scaled_dot_product_attention(
-        torch.cat([query * size**-0.5, on_rows.flatten(2, 3), on_columns.flatten(2, 3)], dim=-1),
-        torch.cat([key, places], dim=-1),
+        query,
+        key,
         # the fused kernels want values as long as keys
-        F.pad(value, (0, height + width)),
+        F.pad(value, (0, key.shape[-1] - size)),
         scale=1.0,
     )
     return attended[..., :size]
+
+
+def _with_places(
+    query: Tensor, key: Tensor, on_rows: Tensor, on_columns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`[q / sqrt(d), r_h, r_w]` and `[k, onehot_row, onehot_column]`."""
+    batch, heads, height, width, _ = on_rows.shape
+    row = torch.eye(height, dtype=key.dtype, device=key.device).repeat_interleave(width, 0)
+    column = torch.eye(width, dtype=key.dtype, device=key.device).repeat(height, 1)
+    places = torch.cat([row, column], dim=-1).expand(batch, heads, -1, -1)
+    scaled = query * query.shape[-1] ** -0.5
+    return (
+        torch.cat([scaled, on_rows.flatten(2, 3), on_columns.flatten(2, 3)], dim=-1),
+        torch.cat([key, places], dim=-1),
+    )

@@ -314,7 +314,8 @@ class InjectedImageEncoder(ExactParts):
         Returns:
             the image embedding `F_e`, `(B, 256, S / 16, S / 16)`.
         """
-        x = feature
+        # the layout that every block works on; a feature that was repeated has lost it
+        x = feature.contiguous(memory_format=torch.channels_last)
         for index in range(max(self.untuned - 1, 0), len(self.backbone.block_dims)):
             if index >= self.untuned:
                 x = self.backbone.block(index, x)
