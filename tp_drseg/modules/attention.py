@@ -80,6 +80,8 @@ def fuse_tiny_vit(body: nn.Module) -> None:
             module.__class__ = TinyViTAttention
 
 
+# one operation for `torch.compile`, which would write out each turn of the loop
+@torch.library.custom_op("tp_drseg::attention_in_parts", mutates_args=())
 def _in_parts(
     query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
 ) -> Tensor:
@@ -116,6 +118,14 @@ def _in_parts(
         found = scores.softmax(dim=-1) @ value[own].flatten(0, 1)
         attended[queries] = found.view(attended[queries].shape)
     return attended
+
+
+@_in_parts.register_fake
+def _like_in_parts(
+    query: Tensor, key: Tensor, value: Tensor, on_rows: Tensor, on_columns: Tensor
+) -> Tensor:
+    batch, heads, places, size = value.shape
+    return value.new_empty(batch, places, heads, size).transpose(1, 2)
 
 
 def _concatenated(
