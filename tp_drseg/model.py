@@ -56,6 +56,11 @@ class PromptedFeatures:
     sparse: Tensor
     dense: Tensor
 
+    def each(self) -> list[PromptedFeatures]:
+        """The prompts one by one, N = 1."""
+        parts = (self.embedding.split(1), self.sparse.split(1), self.dense.split(1))
+        return [PromptedFeatures(*part) for part in zip(*parts, strict=True)]
+
 
 class TPDRSeg(ExactParts):
     """Text-prompted segmentation of diabetic retinopathy lesions (TP-DRSeg, MICCAI 2024).

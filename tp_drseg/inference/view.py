@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -18,26 +17,14 @@ from torch import Tensor
 from tp_drseg.errors import FundusWarning
 from tp_drseg.fundus import Frame, ImageSource, find_field_of_view, fundus_doubt, read_image
 from tp_drseg.inference.placed import PlacedClicks
+from tp_drseg.inference.tile_logits import Prompt, TileLogits
 from tp_drseg.inference.tiles import CELL, Tiles
 from tp_drseg.modules.explicit_prior import min_max, similarity
 
 if TYPE_CHECKING:
     from tp_drseg.inference.result import Segmentation
-    from tp_drseg.model import PromptedFeatures, TPDRSeg
-    from tp_drseg.modules.image_encoder import SharedFeatures
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a photograph is asked for.
-
-    Attributes:
-        lesion: its place in the model's catalog.
-        texts: the descriptions to ask with.
-    """
-
-    lesion: int
-    texts: tuple[str, ...]
+    from tp_drseg.model import TPDRSeg
+    from tp_drseg.modules.clicks import Clicks
 
 
 class FundusView:
@@ -76,9 +63,6 @@ class FundusView:
         if warn and self.doubt is not None:
             warnings.warn(self.doubt, FundusWarning, stacklevel=3)
         self.frame = Frame.fit(self.field_of_view, model.config.working_diameter)
-        self._shared: dict[int, SharedFeatures] = {}
-        self._prompted: dict[tuple[int, Prompt], PromptedFeatures] = {}
-        self._logits: dict[tuple[int, Prompt], Tensor] = {}
 
     def __enter__(self) -> FundusView:
         return self
@@ -88,9 +72,8 @@ class FundusView:
 
     def close(self) -> None:
         """Frees what is kept; the view may still be used."""
-        for kept in (self._shared, self._prompted, self._logits):
-            kept.clear()
-        for name in ("_framed", "_clip_framed", "_inside", "working_image", "_clip"):
+        parts = ("_framed", "_clip_framed", "_inside", "working_image", "_clip", "_tile_logits")
+        for name in parts:
             self.__dict__.pop(name, None)
 
     def prepare(self) -> None:
@@ -221,48 +204,25 @@ class FundusView:
         tiles = self.tiles
         logits = tiles.blend(
             [
-                torch.cat(list(self._tile_logits(number, prompts, cells, placed)))
+                self._tile_logits(
+                    number, self.working_image, prompts, cells, self._clicks_in(number, placed)
+                )
                 for number in range(len(tiles.corners))
             ]
         )
         grown = F.interpolate(logits[None], self.padded_size, mode="bilinear", align_corners=False)
         return grown[0].sigmoid_()
 
-    def _tile_logits(
-        self, number: int, prompts: Sequence[Prompt], cells: Tensor, placed: PlacedClicks | None
-    ) -> Iterator[Tensor]:
-        """`(1, s, s)` for each prompt."""
-        clicks = None
-        if placed is not None:
-            found = placed.in_tile(self.tiles.corners[number], self.tiles.side)
-            clicks = None if found is None else found.to(self.model.device)
-        features: SharedFeatures | None = None
-        # one prompt after the other: all at once would hold as many encoder passes in memory
-        for place, prompt in enumerate(prompts):
-            key = (number, prompt)
-            if clicks is None and key in self._logits:
-                yield self._logits[key]
-                continue
-            features = features or self._features(number)
-            prompted = self._prompted.get(key)
-            if prompted is None:
-                prior = self.tiles.cut(cells[:, place : place + 1], number, CELL)
-                lesion = torch.tensor([prompt.lesion], device=self.model.device)
-                prompted = self.model.prompt(features, prior, lesion)
-            logits = self.model.predict(features, prompted, clicks)
-            if self.keep:
-                self._prompted[key] = prompted
-                if clicks is None:
-                    self._logits[key] = logits
-            yield logits
+    @cached_property
+    def _tile_logits(self) -> TileLogits:
+        return TileLogits(self.model, self.tiles, keep=self.keep)
 
-    def _features(self, number: int) -> SharedFeatures:
-        kept = self._shared.get(number)
-        if kept is None:
-            kept = self.model.shared(self.tiles.cut(self.working_image, number))
-            if self.keep:
-                self._shared[number] = kept
-        return kept
+    def _clicks_in(self, number: int, placed: PlacedClicks | None) -> Clicks | None:
+        """Those of a tile, on the model's device."""
+        if placed is None:
+            return None
+        found = placed.in_tile(self.tiles.corners[number], self.tiles.side)
+        return None if found is None else found.to(self.model.device)
 
     def restore(self, values: Tensor) -> NDArray[np.float32]:
         """Values `(L, h, w)` of the padded working frame in original pixels, `(L, H, W)`.
