@@ -58,8 +58,10 @@ class PromptedFeatures:
 
     def each(self) -> list[PromptedFeatures]:
         """The prompts one by one, N = 1."""
-        parts = (self.embedding.split(1), self.sparse.split(1), self.dense.split(1))
-        return [PromptedFeatures(*part) for part in zip(*parts, strict=True)]
+        return [
+            PromptedFeatures(self.embedding[i, None], self.sparse[i, None], self.dense[i, None])
+            for i in range(len(self.embedding))
+        ]
 
 
 class TPDRSeg(ExactParts):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from segment_anything.modeling.image_encoder import Attention
+from segment_anything.modeling.image_encoder import Attention, Block
 from timm.models import tiny_vit
 from timm.models.tiny_vit import TinyVit
 from torch import nn
@@ -32,6 +34,24 @@ def test_same_as_sam(size: tuple[int, int], scores: int, monkeypatch: pytest.Mon
     x = torch.randn(2, *size, 24)
     with torch.no_grad():
         torch.testing.assert_close(fused(x), plain(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (10, 7), (4, 5)])
+@pytest.mark.parametrize("window", [0, 4, 5])
+def test_blocks_as_sam_s(size: tuple[int, int], window: int) -> None:
+    """Also where windows stand over the edge."""
+    torch.manual_seed(0)
+    plain = Block(24, 3, use_rel_pos=True, window_size=window, input_size=size)
+    for parameter in plain.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    fused = copy.deepcopy(plain)
+    attention.fuse_sam(fused)
+    assert type(fused) is attention.SAMBlock and type(fused.attn) is SAMAttention
+    x = torch.randn(2, *size, 24)
+    with torch.no_grad():
+        expected = plain(x)
+        torch.testing.assert_close(fused(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fused(x.clone().requires_grad_()), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_same_gradients_as_sam() -> None:

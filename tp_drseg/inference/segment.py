@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tp_drseg.errors import PromptError
 from tp_drseg.inference.placed import PlacedClicks
 from tp_drseg.inference.result import Segmentation
-from tp_drseg.inference.view import FundusView, Prompt
+from tp_drseg.inference.tile_logits import Prompt
+from tp_drseg.inference.view import FundusView
 from tp_drseg.lesions import Lesion
 
 if TYPE_CHECKING:

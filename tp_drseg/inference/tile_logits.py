@@ -108,5 +108,7 @@ class TileLogits:
                     raise
                 self.together = False
                 logger.info("the card cannot hold %d lesions at once: one by one", len(lesions))
-        one_by_one = zip(priors.split(1, dim=1), lesions.split(1), strict=True)
-        return [self.model.prompt(features, prior, lesion) for prior, lesion in one_by_one]
+        return [
+            self.model.prompt(features, priors[:, i, None], lesions[i, None])
+            for i in range(len(lesions))
+        ]

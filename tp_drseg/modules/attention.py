@@ -7,7 +7,7 @@ from itertools import product
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from segment_anything.modeling.image_encoder import Attention, Block, get_rel_pos
 from timm.models import tiny_vit
 from torch import Tensor, nn
 
@@ -30,25 +30,41 @@ class SAMAttention(Attention):  # type: ignore[misc]
       than their fused kernel.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attention within each item.
+    def forward(self, x: Tensor, window: int = 0) -> Tensor:
+        """Attention within each window.
 
         Args:
             x: `(B, H, W, C)`.
+            window: side of the windows; 0 for one that is the whole item.
 
         Returns:
             the same shape.
         """
         batch, height, width, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, dim // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        on_rows, on_columns = self._relative(query, height, width)
+        tall, wide = (window, window) if window else (height, width)
+        rows, columns = -(-height // tall), -(-width // wide)
+        qkv = self._filled(self.qkv(x), rows * tall, columns * wide)
+        qkv = qkv.reshape(batch, rows, tall, columns, wide, 3, self.num_heads, -1)
+        qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(1, 3)
+        query, key, value = qkv.contiguous()
+        on_rows, on_columns = self._relative(query, tall, wide)
         if x.device.type == "cpu" and not query.requires_grad:
             attended = _in_parts(query, key, value, on_rows, on_columns)
         else:
             attended = _concatenated(query, key, value, on_rows, on_columns)
-        attended = attended.transpose(1, 2).reshape(batch, height, width, dim)
-        return self.proj(attended)  # type: ignore[no-any-return]
+        attended = attended.transpose(1, 2).reshape(batch, rows, columns, tall, wide, dim)
+        attended = attended.transpose(2, 3).reshape(batch, rows * tall, columns * wide, dim)
+        return self.proj(attended[:, :height, :width].contiguous())  # type: ignore[no-any-return]
+
+    def _filled(self, qkv: Tensor, height: int, width: int) -> Tensor:
+        """`(B, height, width, 3 C)`; what is added is the projection of zeros, as in SAM."""
+        batch, own_height, own_width, _ = qkv.shape
+        if (own_height, own_width) == (height, width):
+            return qkv
+        nothing: Tensor = self.qkv(qkv.new_zeros(1, self.proj.in_features))
+        filled = nothing.expand(batch, height, width, -1).clone()
+        filled[:, :own_height, :own_width] = qkv
+        return filled
 
     def _relative(self, query: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """`r_h` `(B, heads, H, W, H)` and `r_w` `(B, heads, H, W, W)`."""
@@ -60,6 +76,26 @@ class SAMAttention(Attention):  # type: ignore[misc]
             torch.einsum("bnhwc,hkc->bnhwk", places, rows).contiguous(),
             torch.einsum("bnhwc,wkc->bnhwk", places, columns).contiguous(),
         )
+
+
+class SAMBlock(Block):  # type: ignore[misc]
+    """Meta's `Block` of SAM's image encoder with `SAMAttention`; same parameters, same answer.
+
+    Where windows stand over the edge, Meta's block pads its input, and projects the padding too.
+    Here it is the projections that are padded.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One transformer block, `(B, H, W, C)` to the same shape."""
+        x = x + self.attn(self.norm1(x), self.window_size)
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+def fuse_sam(body: nn.Module) -> None:
+    """Lets every block of Meta's `ImageEncoderViT` be a `SAMBlock`; parameters stay."""
+    for module in body.modules():
+        if type(module) is Block:
+            module.__class__, module.attn.__class__ = SAMBlock, SAMAttention
 
 
 class TinyViTAttention(tiny_vit.Attention):  # type: ignore[misc]
@@ -97,7 +133,6 @@ def _in_parts(
     is_longer = height + width <= size
     if is_longer:
         query, key = _with_places(query, key, on_rows, on_columns)
-    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     # in the order in which the projection reads it
     attended = value.new_empty(batch, places, heads, size).transpose(1, 2)
     for item, head, row in product(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
-from tp_drseg.modules.attention import SAMAttention, fuse_tiny_vit
+from tp_drseg.modules.attention import fuse_sam, fuse_tiny_vit
 from tp_drseg.modules.exact import ExactParts, no_longer_than
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
@@ -50,7 +50,7 @@ class Backbone(Protocol):
 
 
 class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
-    """Meta's `ImageEncoderViT`, block by block, with `SAMAttention` and the same parameters."""
+    """Meta's `ImageEncoderViT`, block by block, with `SAMBlock` and the same parameters."""
 
     detail_blocks: Sequence[int] = ()
 
@@ -67,8 +67,7 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
             use_rel_pos=True,
         )
         self.block_dims = [config.embed_dims[0]] * config.depths[0]
-        for block in self.blocks:
-            block.attn.__class__ = SAMAttention  # the same parameters, another way to compute
+        fuse_sam(self)
 
     def stem(self, images: Tensor) -> Tensor:
         """Patches and their positions: `(B, C, H / 16, W / 16)`."""
