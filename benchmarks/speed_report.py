@@ -70,6 +70,10 @@ BOUNDS: Mapping[str, str] = {
         "injectors after all of the twelve blocks, so that eleven of them run once a lesion; "
         "nearly all of that is matrix products, see the profile."
     ),
+    "Open photograph, `vit_b`, auto: second lesion": (
+        "again the injectors after all blocks: all that lesions share are CLIP's pass, which is "
+        "short at 448 pixels, and the first block."
+    ),
 }
 """What bounds an aim that was not reached, in a sentence, by the aim's name in `speed_aims`."""
 

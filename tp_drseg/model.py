@@ -256,8 +256,9 @@ class TPDRSeg(ExactParts):
     def compile(self) -> None:
         """Lets `torch.compile` make fast code; see `InjectedImageEncoder.compile`.
 
-        The first use then takes a minute or more, each later one less time than without. Answers
-        differ by rounding alone. It needs a C++ compiler, or, for a graphics card, Triton.
+        The first use then takes a minute or more. Whether later ones take less time than without
+        depends on the machine: measure it. Answers differ by rounding alone. It needs a C++
+        compiler, or, for a graphics card, Triton.
         """
         self.image_encoder.compile()
         if self.detail_head is not None:
