@@ -187,7 +187,8 @@ How far the answers differ. The logits are compared on every tile, each way with
 made itself; "spread" is the standard deviation of the reference's. Probabilities and masks are
 compared in the photographs' own pixels, masks at the operating points of `tiny`, and for `vit_b`,
 which has none, at the median of the reference. Dice is pooled over photographs and lesions;
-"least" is that of the single mask that agrees least.
+"least" is that of the single mask that agrees least. Random weights may magnify rounding more than
+trained ones do, so it is `tiny` of which agreement is asked.
 
 {
         table(
@@ -237,7 +238,8 @@ def _folder(records: Sequence[Record]) -> str:
 `tp-drseg segment` on all lesions, with overlays: while the model works, the next photograph is read
 and the last one's results are written. The wall time has the command's start in it. "Model, in the
 run" is the time that the run took for the model's answers; "alone" is that of `view.segment` for
-the same photographs with nothing else going on. The ratios are those of the wall time to the two.
+the same photographs before, with nothing else going on. The ratios are those of the wall time to
+the two.
 
 """
     rows, peaks = [], ""

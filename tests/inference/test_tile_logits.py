@@ -106,7 +106,7 @@ def test_one_by_one_where_memory_is_short(
         return original(features, priors, lesions)
 
     monkeypatch.setattr(model, "prompt", prompt)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="tp_drseg"):
         found = logits(0, image, PROMPTS, cells)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert "cannot hold 3 lesions at once" in caplog.text
