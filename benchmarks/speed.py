@@ -119,7 +119,7 @@ def _against_plain(
             setting = _setting(options, folder, size, frame, options.dtype[0])
             found = against_plain(setting, options.dtype, options.photographs, kept=kept)
             for dtype, values in zip(options.dtype, found, strict=True):
-                yield {"size": size, "frame": frame, "kept": kept, "dtype": dtype}, values
+                yield {"size": size, "frame": frame, "dtype": dtype}, values
 
     return measure
 

@@ -145,7 +145,8 @@ def _against_plain(records: Sequence[Record]) -> str:
     times, memory, differences = [], [], []
     for r in records:
         v = r["values"]
-        what = [_name(r), _tiles(v) + (KEPT if r.get("kept") else ""), _dtype(r)]
+        kept = r["section"] == "kept"
+        what = [_name(r), _tiles(v) + (KEPT if kept else ""), _dtype(r)]
         for count, taken in v["times"].items():
             times.append(
                 [
@@ -156,7 +157,7 @@ def _against_plain(records: Sequence[Record]) -> str:
                     _times(taken["ratio"]),
                 ]
             )
-        if not r.get("kept"):
+        if not kept:
             memory.append([*what, *(_memory(v["memory"][way]) for way in ("plain", "ours"))])
         differences.append(
             [
