@@ -17,8 +17,8 @@ from memory import memory_of
 from plain_photograph import segment_plain
 from ways import Setting, load_ours, load_plain
 
-from tp_drseg.allocator import freed_memory_kept
-from tp_drseg.checkpoint import read_config
+from tp_drseg._runtime.allocator import freed_memory_kept
+from tp_drseg.checkpoints.store import read_config
 from tp_drseg.inference.result import Segmentation
 
 _until_the_end = ExitStack()

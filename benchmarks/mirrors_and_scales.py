@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tp_drseg import TPDRSeg
 from tp_drseg.data import read_dataset, read_ignored, read_mask, split_folds
 from tp_drseg.evaluation.metrics import PixelCurve
-from tp_drseg.fundus import read_image
+from tp_drseg.images import read_image
 from tp_drseg.inference.segment import probabilities
 from tp_drseg.inference.view import FundusView
 

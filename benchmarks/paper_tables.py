@@ -97,7 +97,7 @@ def load_base(options: argparse.Namespace) -> tuple[TPDRSeg, str]:
 
 def prepare(options: argparse.Namespace) -> Bench:
     """Everything that the rows have in common."""
-    from tp_drseg.extras import require
+    from tp_drseg._runtime.extras import require
 
     require("train", "lightning_fabric", "tensorboard", "matplotlib", "torchvision")
     if any(ROWS[row].get("tuning") == "lora" for row in options.rows):
@@ -105,10 +105,10 @@ def prepare(options: argparse.Namespace) -> Bench:
     from row_run import Bench
 
     from tp_drseg.training.config import TrainingConfig
-    from tp_drseg.training.photographs import load_photographs
+    from tp_drseg.training.data.photographs import load_photographs
+    from tp_drseg.training.engine.trainer import launch
     from tp_drseg.training.run import split_data
     from tp_drseg.training.run_config import DataConfig
-    from tp_drseg.training.trainer import launch
 
     base, start = load_base(options)
     data = DataConfig(
@@ -161,7 +161,7 @@ def run(options: argparse.Namespace) -> str:
 
     from row_table import markdown, summary
 
-    from tp_drseg.files import write_json, write_text
+    from tp_drseg._runtime.files import write_json, write_text
 
     bench = prepare(options)
     settings = bench.settings()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plain import PlainTPDRSeg
 from torch import Tensor
 
-from tp_drseg.fundus import FieldOfView, Frame, find_field_of_view, read_image
+from tp_drseg.images import FieldOfView, Frame, find_field_of_view, read_image
 from tp_drseg.inference.tiles import Tiles
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tp_drseg import TPDRSeg
 from tp_drseg.export import draw_heat_map
-from tp_drseg.fundus import read_image
+from tp_drseg.images import read_image
 
 _WIDTH = 640  # of one panel, in pixels
 

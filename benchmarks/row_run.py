@@ -18,16 +18,16 @@ from rows import ROWS
 from torch import Tensor
 
 from tp_drseg import TPDRSeg, __version__
+from tp_drseg._runtime.files import write_json
 from tp_drseg.data import Sample, fingerprint
 from tp_drseg.errors import TrainingError
 from tp_drseg.evaluation.evaluate import evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
-from tp_drseg.files import write_json
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.crops import Crops
-from tp_drseg.training.photographs import Photograph
+from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.start import start_from
-from tp_drseg.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

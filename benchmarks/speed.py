@@ -135,7 +135,7 @@ def _view(options: argparse.Namespace, folder: Path) -> Found:
 def _folder(options: argparse.Namespace, folder: Path) -> Found:
     from folder_speed import folder_speed
 
-    from tp_drseg.inference.photographs import find_images
+    from tp_drseg.folder.photographs import find_images
 
     found = find_images(options.folder, folder / "out", recursive=False)
     photographs = [photograph.path for photograph in found]

@@ -21,14 +21,14 @@ from ways import Setting, load_ours, load_plain
 from tp_drseg.data import Sample, read_dataset
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.crops import Batch, Crops
-from tp_drseg.training.losses import segmentation_loss
-from tp_drseg.training.parts import open_parts
-from tp_drseg.training.photographs import Photograph, load_photograph, load_photographs
-from tp_drseg.training.records import read_table
+from tp_drseg.training.data.crops import Batch, Crops
+from tp_drseg.training.data.photographs import Photograph, load_photograph, load_photographs
+from tp_drseg.training.engine.losses import segmentation_loss
+from tp_drseg.training.engine.parts import open_parts
+from tp_drseg.training.engine.records import read_table
+from tp_drseg.training.engine.schedule import warm_cosine
+from tp_drseg.training.engine.trainer import Trainer, launch
 from tp_drseg.training.run_config import read_run, recipe
-from tp_drseg.training.schedule import warm_cosine
-from tp_drseg.training.trainer import Trainer, launch
 
 PRECISIONS = {"auto": "auto", "float32": "float32", "bfloat16": "bf16"}
 MARGIN = 1.2

@@ -113,7 +113,7 @@ def defaults(kind: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("title", ["`data`:", "`start`:", "`training`:", "`train_clip`:"])
 def test_training_page_gives_the_defaults_of_the_code(title: str) -> None:
-    from tp_drseg.training.clip import train_clip
+    from tp_drseg.training.clip.train import train_clip
     from tp_drseg.training.config import TrainingConfig
     from tp_drseg.training.run_config import DataConfig, StartConfig
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from tp_drseg import allocator
+from tp_drseg._runtime import allocator
 from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import ImageError, LesionError, PromptError
 from tp_drseg.inference.result import Segmentation

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
-from tp_drseg import checkpoint, hardware
-from tp_drseg.allocator import freed_memory_kept
+from tp_drseg._runtime import device as hardware
+from tp_drseg._runtime.allocator import freed_memory_kept
+from tp_drseg.checkpoints import store as checkpoint
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.lesions import Lesion, LesionCatalog
 from tp_drseg.modules.clicks import Clicks, embed_clicks
@@ -33,7 +34,7 @@ from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 if TYPE_CHECKING:
     import numpy as np
 
-    from tp_drseg.fundus import ImageSource
+    from tp_drseg.images import ImageSource
     from tp_drseg.inference.result import Segmentation
     from tp_drseg.inference.view import FundusView
 
@@ -241,7 +242,7 @@ class TPDRSeg(ExactParts):
         only its own part.
 
         Args:
-            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.fundus.read_image`.
+            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.images.read_image`.
             keep: whether to keep features for the next question.
             warn: whether to issue a `FundusWarning` for what does not look like a fundus
                 photograph; `view.doubt` says it too.
@@ -285,7 +286,7 @@ class TPDRSeg(ExactParts):
         """Segments lesions in a photograph.
 
         Args:
-            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.fundus.read_image`.
+            image: a path, a PIL image, or an array `(H, W, 3)`; see `tp_drseg.images.read_image`.
             lesion: a lesion's name, abbreviation or alias; a list of them; or None for every
                 lesion that the model knows.
             description: text, or texts, to use in place of the lesion's own descriptions, for
@@ -338,7 +339,7 @@ class TPDRSeg(ExactParts):
 
         Args:
             sam: an official SAM checkpoint (`sam_vit_b_01ec64.pth`, `mobile_sam.pt`, ...).
-            clip: a folder written by `tp_drseg.training.clip.save_clip`; or `NAME/TAG` in
+            clip: a folder written by `tp_drseg.training.clip.train.save_clip`; or `NAME/TAG` in
                 open_clip's terms (`ViT-B-16-quickgelu/openai`); or `NAME:FILE` with a local file
                 (`ViT-B-16-quickgelu:open_clip_model.safetensors`); or a Hub id (`hf-hub:org/name`).
             config: the configuration; by default that of the size that `sam` has.
@@ -348,7 +349,7 @@ class TPDRSeg(ExactParts):
             CheckpointError: when a file is missing or does not fit.
             ConfigError: for an unknown field.
         """
-        from tp_drseg.backbones import load_backbones
+        from tp_drseg.checkpoints.backbones import load_backbones
 
         return load_backbones(sam=sam, clip=clip, config=config, changes=changes)
 
@@ -376,7 +377,7 @@ class TPDRSeg(ExactParts):
             device: `auto` (CUDA, then Apple's MPS, then the CPU) or a torch device.
             dtype: what to compute in: `float32`, `bfloat16`, `float16` (on CUDA alone), or
                 `auto`, bf16 where the hardware multiplies it natively and else float32. The
-                logger `tp_drseg.hardware` says at level INFO what was chosen and why.
+                logger `tp_drseg._runtime.device` says at level INFO what was chosen and why.
 
         On one machine and setting the same question gets the same answer, bit for bit. On CUDA,
         whether float32 is computed in TF32 is left to PyTorch's own settings, see

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tp_drseg.cli import _model
-from tp_drseg.fundus import read_image
+from tp_drseg.images import read_image
 from tp_drseg.inference.result import Segmentation
 from tp_drseg.lesions import LesionCatalog
 

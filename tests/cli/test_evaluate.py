@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from tp_drseg import extras
+from tp_drseg._runtime import extras
 from tp_drseg.cli import app
 from tp_drseg.config import OperatingPoint
 from tp_drseg.data.drawn import draw_lesions

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tp_drseg import extras
+from tp_drseg._runtime import extras
 from tp_drseg.errors import MissingExtraError
 from tp_drseg.evaluation.cases import Cases
 from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, evaluate

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from tp_drseg.errors import PromptError
-from tp_drseg.fundus import Frame
+from tp_drseg.images import Frame
 from tp_drseg.inference.placed import PlacedClicks
 from tp_drseg.modules.clicks import BESIDE, BOTTOM_RIGHT, ON, TOP_LEFT
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tp_drseg.backbones import load_sam, load_trunk, read_sam, rename_mobile_sam
+from tp_drseg.checkpoints.backbones import load_sam, load_trunk, read_sam, rename_mobile_sam
 from tp_drseg.config import ENCODERS
 from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.modules.image_encoder import TinyViTBackbone

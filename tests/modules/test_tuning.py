@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tp_drseg.backbones import load_sam
+from tp_drseg.checkpoints.backbones import load_sam
 from tp_drseg.errors import CheckpointError, ConfigError, MissingExtraError
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
@@ -240,7 +240,7 @@ def test_lora_needs_blocks_with_attention(make_config: Make) -> None:
 
 
 def test_lora_without_peft(monkeypatch: pytest.MonkeyPatch, make_config: Make) -> None:
-    monkeypatch.setattr("tp_drseg.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("tp_drseg._runtime.extras.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"tp-drseg\[lora\]"):
         TPDRSeg(make_config("vit", tuning="lora"))
     TPDRSeg(make_config("vit", tuning="adapter"))

@@ -14,8 +14,8 @@ from PIL import Image
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.crops import Crops
-from tp_drseg.training.photographs import Photograph
+from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.photographs import Photograph
 
 SIDE = 80
 COLOURS = {

@@ -23,7 +23,7 @@ from tp_drseg.errors import CheckpointError, ConfigError, DataError, LesionError
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.records import read_table
+from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.run import run, split_data
 from tp_drseg.training.run_config import (
     DataConfig,

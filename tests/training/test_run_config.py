@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tp_drseg import extras
+from tp_drseg._runtime import extras
 from tp_drseg.errors import ConfigError, MissingExtraError
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.run_config import (

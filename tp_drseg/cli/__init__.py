@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from tp_drseg.allocator import one_heap
+from tp_drseg._runtime.allocator import one_heap
 from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level

@@ -40,7 +40,7 @@ def check(
     split = choose_split(format, split)
     catalog = LesionCatalog.default()
     if lesions is not None:
-        from tp_drseg.training.lesion_file import read_lesions
+        from tp_drseg.lesions.lesion_file import read_lesions
 
         catalog = LesionCatalog((*catalog, *read_lesions(lesions)))
     try:

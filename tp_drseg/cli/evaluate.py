@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tp_drseg._runtime.extras import require
 from tp_drseg.cli import _model
 from tp_drseg.cli._options import (
     DataOption,
@@ -24,7 +25,6 @@ from tp_drseg.cli._options import (
 )
 from tp_drseg.cli._table import show_table
 from tp_drseg.errors import OutputError
-from tp_drseg.extras import require
 
 if TYPE_CHECKING:
     from tp_drseg.evaluation.scores import Evaluation
@@ -92,11 +92,11 @@ def evaluate(
         samples = hold_out(samples)[1]
     free = read_lesion_free(lesion_free, loaded.catalog.names) if lesion_free else []
 
+    from tp_drseg._runtime.files import write_json
     from tp_drseg.evaluation.cases import Cases
     from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS
     from tp_drseg.evaluation.evaluate import evaluate as score
     from tp_drseg.evaluation.scores import CONVENTIONS
-    from tp_drseg.files import write_json
 
     cases = Cases() if report else None
     measured = score(
@@ -140,7 +140,7 @@ def evaluate(
 
 def _check_outputs(json_file: Path | None, report: Path | None) -> None:
     """Refuse what can be seen to be not writable before hours go into the figures."""
-    from tp_drseg.inference.folder import check_out
+    from tp_drseg.folder.run import check_out
 
     if report is not None:
         from tp_drseg.evaluation.report import NEEDED

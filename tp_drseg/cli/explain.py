@@ -45,7 +45,7 @@ def explain(
     image, whether or not what the text describes is there.
     """
     from tp_drseg.export import draw_heat_map, save_map, save_picture
-    from tp_drseg.fundus import read_image
+    from tp_drseg.images import read_image
 
     if not text.strip():
         raise PromptError("the text is empty: say what to look for")
@@ -61,7 +61,7 @@ def explain(
 
 def _check_out(out: Path, image: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a file that can be seen to be not writable before the model is loaded."""
-    from tp_drseg.inference.folder import check_out
+    from tp_drseg.folder.run import check_out
 
     if out.suffix.lower() not in suffixes:
         raise OutputError(f"cannot write {out}: the name must end in {' or '.join(suffixes)}")

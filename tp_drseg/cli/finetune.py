@@ -58,8 +58,8 @@ def finetune(
     from tp_drseg.cli._options import Device, Dtype
     from tp_drseg.data import read_dataset, split_folds
     from tp_drseg.lesions import LesionCatalog
+    from tp_drseg.lesions.lesion_file import read_lesions
     from tp_drseg.training import finetune as tuning
-    from tp_drseg.training.lesion_file import read_lesions
 
     if not debug:
         set_level(logging.INFO)

@@ -28,7 +28,7 @@ from tp_drseg.cli._options import (
 from tp_drseg.errors import OutputError
 
 if TYPE_CHECKING:
-    from tp_drseg.inference.folder import FolderReport
+    from tp_drseg.folder.run import FolderReport
 
 
 def segment(
@@ -85,13 +85,13 @@ def segment(
     What is done already with the same settings is skipped, so a run that was stopped goes on where
     it was.
     """
-    from tp_drseg.inference.folder import (
+    from tp_drseg.folder.photographs import find_images
+    from tp_drseg.folder.run import (
         check_out,
         check_settings,
         resolve_lesions,
         segment_folder,
     )
-    from tp_drseg.inference.photographs import find_images
     from tp_drseg.lesions import LesionCatalog
 
     if quiet and not (verbose or debug):

@@ -19,7 +19,7 @@ from tp_drseg.data.files import IMAGE_FORMATS, refuse, some
 from tp_drseg.data.masks import MaskPixels
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
-from tp_drseg.fundus import MIN_SIDE
+from tp_drseg.images import MIN_SIDE
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tp_drseg._runtime.extras import require
 from tp_drseg.evaluation.scores import Evaluation
 from tp_drseg.export.colours import lesion_colour
-from tp_drseg.extras import require
 
 _POINTS = 400  # of a curve; more would only make the file larger
 

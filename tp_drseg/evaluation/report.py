@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tp_drseg import __version__
+from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.files import write_text
 from tp_drseg.evaluation.cases import MARKED, TRUTH, Case, Cases
 from tp_drseg.evaluation.plots import froc_plot, precision_recall_plot
 from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.scores import CONVENTIONS, Evaluation
 from tp_drseg.evaluation.tables import operating_points_text, tables
 from tp_drseg.export.colours import RGB
-from tp_drseg.extras import require
-from tp_drseg.files import write_text
 
 NEEDED = ("matplotlib", "jinja2")
 """Modules of the extra `report`."""

@@ -1,11 +1,11 @@
 """Results as files: masks, overlays, tables. It works on arrays and knows no model."""
 
+from tp_drseg._runtime.files import atomic_write
 from tp_drseg.export.colours import lesion_colour
 from tp_drseg.export.csv import write_lesions_csv
 from tp_drseg.export.overlay import Layer, add_legend, draw_heat_map, draw_layers
 from tp_drseg.export.picture import save_picture
 from tp_drseg.export.png import save_map, save_mask
-from tp_drseg.files import atomic_write
 
 __all__ = [
     "Layer",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tp_drseg.files import write_text
+from tp_drseg._runtime.files import write_text
 
 COLUMNS = (
     "image",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from tp_drseg.export.colours import RGB
-from tp_drseg.fundus.measure import window_of
+from tp_drseg.images.measure import window_of
 
 # Viridis at even steps: rises evenly in brightness, and colour-blind readers can follow it.
 _HEAT = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from tp_drseg._runtime.files import atomic_write
 from tp_drseg.errors import OutputError
-from tp_drseg.files import atomic_write
 
 # JPEG without chroma subsampling, or thin coloured lines would smear.
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tp_drseg._runtime.files import atomic_write
 from tp_drseg.errors import OutputError
-from tp_drseg.files import atomic_write
 
 
 def save_mask(mask: npt.NDArray[np.bool_], path: str | os.PathLike[str]) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.errors import PromptError
-from tp_drseg.fundus import Frame
+from tp_drseg.images import Frame
 from tp_drseg.modules.clicks import BOTTOM_RIGHT, TOP_LEFT, Clicks
 
 

@@ -23,7 +23,7 @@ from tp_drseg.export import (
     save_mask,
     save_picture,
 )
-from tp_drseg.fundus.measure import area_percent, count_regions
+from tp_drseg.images.measure import area_percent, count_regions
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.errors import FundusWarning
-from tp_drseg.fundus import Frame, ImageSource, find_field_of_view, fundus_doubt, read_image
+from tp_drseg.images import Frame, ImageSource, find_field_of_view, fundus_doubt, read_image
 from tp_drseg.inference.placed import PlacedClicks
 from tp_drseg.inference.tile_logits import Prompt, TileLogits
 from tp_drseg.inference.tiles import CELL, Tiles

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from tp_drseg._runtime.extras import require
 from tp_drseg.errors import ConfigError
-from tp_drseg.extras import require
 
 RANK = 4
 """Rank of each update, as SAMed has it for SAM (Zhang and Liu, 2023)."""

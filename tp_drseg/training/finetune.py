@@ -22,10 +22,10 @@ from tp_drseg.lesions import Lesion
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.explicit_prior import min_max, similarity
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.crops import Crops
-from tp_drseg.training.photographs import load_photographs
+from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.photographs import load_photographs
+from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.start import with_lesions
-from tp_drseg.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 

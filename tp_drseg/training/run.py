@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from tp_drseg import __version__
+from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.files import write_json, write_text
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free, split_folds
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
@@ -21,16 +23,14 @@ from tp_drseg.evaluation.evaluate import CONVENTION, evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.plots import precision_recall_plot
 from tp_drseg.evaluation.tables import as_table
-from tp_drseg.extras import require
-from tp_drseg.files import write_json, write_text
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
-from tp_drseg.training.clip import save_clip, train_clip
-from tp_drseg.training.crops import Crops, check_lesions
-from tp_drseg.training.photographs import Photograph, load_photographs
+from tp_drseg.training.clip.train import save_clip, train_clip
+from tp_drseg.training.data.crops import Crops, check_lesions
+from tp_drseg.training.data.photographs import Photograph, load_photographs
+from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer, launch
 from tp_drseg.training.run_config import DataConfig, RunConfig, StartConfig, read_run, write_run
 from tp_drseg.training.start import start_from
-from tp_drseg.training.trainer import NOT_COMPARED, Trainer, launch
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
         if parent is not None:
             working = parent.config.working_diameter
         else:
-            from tp_drseg.backbones import read_sam, sam_size
+            from tp_drseg.checkpoints.backbones import read_sam, sam_size
             from tp_drseg.config import TPDRSegConfig
 
             size = sam_size(read_sam(Path(str(start.sam))))

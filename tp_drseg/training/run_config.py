@@ -9,12 +9,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.files import write_text
+from tp_drseg._runtime.yaml_file import read_yaml
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import ConfigError
-from tp_drseg.extras import require
-from tp_drseg.files import write_text
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.yaml_file import read_yaml
 
 _NOT_CHANGED = {
     "image_encoder",

@@ -1,0 +1,1 @@
+"""What the machine and the system need from us: devices, memory, files, optional packages."""

@@ -1,0 +1,1 @@
+"""A folder of photographs in, a folder of results out."""

@@ -1,0 +1,25 @@
+"""From a file to an image in its frame: reading, field of view, framing, measurements."""
+
+from tp_drseg.images.field_of_view import (
+    FieldOfView,
+    check_fundus,
+    find_field_of_view,
+    fundus_doubt,
+)
+from tp_drseg.images.frame import Frame
+from tp_drseg.images.measure import area_percent, count_regions
+from tp_drseg.images.read import MAX_PIXELS, MIN_SIDE, ImageSource, read_image
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "FieldOfView",
+    "Frame",
+    "ImageSource",
+    "area_percent",
+    "check_fundus",
+    "count_regions",
+    "find_field_of_view",
+    "fundus_doubt",
+    "read_image",
+]

@@ -1,0 +1,202 @@
+"""Trains the small CLIP: dense alignment of fundus patches with descriptions of lesions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from tp_drseg._runtime.files import atomic_write, write_json
+from tp_drseg.checkpoints.backbones import load_trunk, read_sam
+from tp_drseg.config import SMALL_CLIP
+from tp_drseg.lesions import LesionCatalog
+from tp_drseg.modules.clip import build_clip, tokenize
+from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+from tp_drseg.modules.fundus_tower import FundusTower
+from tp_drseg.training.data.augment import Crop, random_light
+from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.engine.schedule import warm_cosine
+
+logger = logging.getLogger(__name__)
+
+PATCH_COVERAGE = 0.03
+"""Share of a patch that a lesion covers from which on the patch shows that lesion."""
+
+
+def background_descriptions() -> tuple[str, ...]:
+    """Descriptions of what is not a lesion, the counterpart of every lesion's own."""
+    text = (resources.files("tp_drseg.training.clip") / "background.json").read_text(
+        encoding="utf-8"
+    )
+    return tuple(json.loads(file.read_text(encoding="utf-8"))["descriptions"])
+
+
+def train_clip(
+    photographs: Sequence[Photograph],
+    catalog: LesionCatalog,
+    sam: Path,
+    *,
+    views: int = 2,
+    steps: int = 500,
+    batch_size: int = 4,
+    image_size: int = 1024,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> Any:
+    """Trains the CLIP of the `tiny` size and returns it, frozen.
+
+    The trunk of its image tower keeps MobileSAM's weights, so its features are computed once, for
+    a few random views of each photograph; the tower's head and the whole text tower learn, from
+    random weights. Each step pairs the patches of a few views with a few descriptions of each
+    lesion and of the background. A pair is positive when the patch shows what the text
+    describes; the loss is the binary cross-entropy of `exp(logit_scale) * cos(P_v, P_t)`,
+    positives and negatives of each text weighing the same, since a microaneurysm covers one
+    patch in a hundred. A second term draws together the texts of one lesion. Held-out
+    descriptions are never used. The embeddings of words that no description uses stay zero, so
+    that they do not disturb a user's own description.
+
+    Args:
+        photographs: with masks in the catalog's order.
+        catalog: the lesions and their descriptions.
+        sam: `mobile_sam.pt`.
+        views: random views of each photograph.
+        steps: optimiser steps.
+        batch_size: views a step.
+        image_size: side of a view in pixels, the CLIP's input size.
+        learning_rate: highest rate of a cosine schedule with warm-up.
+        seed: of weights and views.
+
+    Raises:
+        CheckpointError: when `sam` cannot be used.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    clip: Any = build_clip(SMALL_CLIP)
+    load_trunk(clip.visual, read_sam(sam))
+    clip.visual.trunk.requires_grad_(False).eval()
+    torch.nn.init.zeros_(clip.token_embedding.weight)
+    seen = list(_views(clip.visual, photographs, views, image_size, generator))
+    parameters = [p for p in clip.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02)
+    groups = [*(lesion.texts for lesion in catalog), background_descriptions()]
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * warm_cosine(step, steps)
+        chosen = torch.randint(len(seen), (batch_size,), generator=generator).tolist()
+        features = clip.visual.head(torch.stack([seen[i][0] for i in chosen]).float())
+        positive, negative = patch_labels(torch.stack([seen[i][1] for i in chosen]))
+        texts, group_of = sample_texts(groups, 4, generator)
+        text_features = F.normalize(clip.encode_text(tokenize(texts, clip.context_length)), dim=-1)
+        cosine = torch.einsum("bdhw,td->tbhw", F.normalize(features, dim=1), text_features)
+        loss = balanced_bce(
+            clip.logit_scale.exp() * cosine,
+            positive[:, group_of].transpose(0, 1),
+            negative[:, group_of].transpose(0, 1),
+        )
+        loss = loss + 0.2 * text_alignment(text_features, group_of)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            clip.logit_scale.clamp_(max=math.log(30))
+        if step % 25 == 0 or step == steps - 1:
+            logger.info("clip step %d/%d loss %.4f", step, steps, loss.item())
+    return clip.requires_grad_(False).eval()
+
+
+def save_clip(clip: Any, folder: Path) -> None:
+    """Writes `clip_config.json` and `clip.safetensors`, which `from_backbones` reads."""
+    write_json(folder / "clip_config.json", SMALL_CLIP)
+    with atomic_write(folder / "clip.safetensors") as file:
+        file.write(to_bytes({k: v.contiguous() for k, v in clip.state_dict().items()}))
+
+
+def patch_labels(covered: Tensor) -> tuple[Tensor, Tensor]:
+    """Which patches show, and which certainly do not show, each lesion and the background.
+
+    Args:
+        covered: `(B, L, h, w)`, the share of each patch that each lesion covers.
+
+    Returns:
+        Two bool tensors `(B, L + 1, h, w)`; patches that a lesion barely touches are in neither.
+    """
+    shows, without = covered >= PATCH_COVERAGE, covered == 0
+    plain = without.all(dim=1, keepdim=True)
+    lesion = shows.any(dim=1, keepdim=True)
+    return torch.cat([shows, plain], dim=1), torch.cat([without, lesion], dim=1)
+
+
+def balanced_bce(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """Mean over texts `(T, ...)` of the mean loss on positives plus that on negatives."""
+    gain = _masked_mean(F.softplus(-logits), positive)
+    cost = _masked_mean(F.softplus(logits), negative)
+    return (gain + cost).mean() / 2
+
+
+def text_alignment(features: Tensor, group_of: Tensor) -> Tensor:
+    """Cross-entropy that makes each text's neighbours those of its own group (supervised)."""
+    similarity = features @ features.T * 10
+    itself = torch.eye(len(features), dtype=torch.bool)
+    log_probability = similarity.masked_fill(itself, -1e4).log_softmax(dim=1)
+    same = (group_of[:, None] == group_of[None]) & ~itself
+    return -_masked_mean(log_probability, same).mean()
+
+
+def sample_texts(
+    groups: Sequence[Sequence[str]], count: int, generator: torch.Generator
+) -> tuple[list[str], Tensor]:
+    """Some texts of each group, a tenth of their words dropped, and the group of each text."""
+    texts: list[str] = []
+    group_of: list[int] = []
+    for index, group in enumerate(groups):
+        for choice in torch.randperm(len(group), generator=generator)[:count].tolist():
+            words = group[choice].split()
+            keep = torch.rand(len(words), generator=generator) > 0.1
+            texts.append(" ".join(w for w, k in zip(words, keep, strict=True) if k) or words[0])
+            group_of.append(index)
+    return texts, torch.tensor(group_of)
+
+
+@torch.no_grad()
+def _views(
+    tower: FundusTower,
+    photographs: Sequence[Photograph],
+    count: int,
+    size: int,
+    generator: torch.Generator,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Trunk features (half precision) of random views, and how far each lesion covers a patch.
+
+    A view holds most of the field of view, turned, mirrored, scaled and in another light.
+    """
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    for number, photograph in enumerate(photographs):
+        for _ in range(count):
+            draw = torch.rand(5, generator=generator).tolist()
+            crop = Crop(
+                centre=(0.4 + 0.2 * draw[0], 0.4 + 0.2 * draw[1]),
+                extent=0.75 + 0.4 * draw[2],
+                angle=2 * math.pi * draw[3],
+                mirrored=draw[4] < 0.5,
+            )
+            image = random_light(crop.apply(photograph.image, size) / 255, generator)
+            features = tower.trunk_features(((image - mean) / std)[None])[0]
+            yield features.half(), F.avg_pool2d(crop.apply(photograph.masks, size), tower.patch)
+        if number % 10 == 0:
+            logger.info("clip features of %d/%d photographs", number + 1, len(photographs))
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over all but the first axis where `mask` holds; 0 where it never does."""
+    weight = mask.to(values.dtype).flatten(1)
+    return (values.flatten(1) * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

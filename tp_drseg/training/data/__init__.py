@@ -1,0 +1,1 @@
+"""Photographs and masks made into what a step learns from."""

@@ -1,0 +1,1 @@
+"""The loop: steps, losses, checkpoints of a run, records."""

@@ -1,0 +1,304 @@
+"""Trains TP-DRSeg on crops of annotated photographs, in a run that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from tp_drseg._runtime.device import takes_bf16
+from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.files import make_folder
+from tp_drseg.errors import TrainingError
+from tp_drseg.model import TPDRSeg
+from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.data.crops import Batch, Crops, collate
+from tp_drseg.training.data.remember import remembered
+from tp_drseg.training.engine.losses import segmentation_loss
+from tp_drseg.training.engine.parts import open_parts
+from tp_drseg.training.engine.records import Records, plot_loss
+from tp_drseg.training.engine.schedule import warm_constant, warm_cosine
+from tp_drseg.training.engine.state import load_state, save_state
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+logger = logging.getLogger(__name__)
+
+Validate = Callable[[TPDRSeg, Path], dict[str, float]]
+"""Figures of a model by name, `mean` among them; may write plots into the folder."""
+
+NOT_COMPARED = ("save_every", "validate_every", "workers", "micro_batch")
+"""Fields of `TrainingConfig` that may change when a run is resumed."""
+
+
+def launch(config: TrainingConfig, accelerator: str = "auto") -> Fabric:
+    """Joins the processes of a run: those that `torchrun` started, or this one alone.
+
+    Args:
+        config: how the run goes.
+        accelerator: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        TrainingError: when the processes cannot share a step's crops evenly.
+        MissingExtraError: when the extra `train` is not installed.
+    """
+    require("train", "lightning_fabric")
+    from lightning_fabric import Fabric
+
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.batch_size % (world * config.micro_batch):
+        raise TrainingError(
+            f"training.batch_size ({config.batch_size}) must be a multiple of the number of "
+            f"processes ({world}) times training.micro_batch ({config.micro_batch})."
+        )
+    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=max(1, world // local))
+    fabric.launch()
+    return fabric
+
+
+class Trainer:
+    """One run: its model, optimiser and average of weights, on one process or on many.
+
+    Lightning Fabric places the work: on a CPU, a GPU, or as many processes as `torchrun` starts,
+    each of which takes its share of every step's crops.
+
+    Args:
+        model: the model; only what `open_parts` opens changes.
+        crops: what to train on.
+        config: how the run goes; the crops' own.
+        folder: where the run is checkpointed; a run found there is resumed.
+        validate: looks at the model every `config.validate_every` steps and after the last, with
+            the average of the weights; the model with the highest `mean` is kept in
+            `folder / "best"`.
+        fabric: what `launch` gave; by default it is called here.
+
+    Raises:
+        TrainingError: when nothing would learn, the weights are not float32, or the folder holds
+            a run with other settings.
+        MissingExtraError: when the extra `train` is not installed.
+    """
+
+    def __init__(
+        self,
+        model: TPDRSeg,
+        crops: Crops,
+        config: TrainingConfig,
+        folder: Path,
+        validate: Validate | None = None,
+        fabric: Fabric | None = None,
+    ) -> None:
+        self.model, self.crops, self.config = model, crops, config
+        self.folder, self.validate = folder, validate
+        self.steps = config.total_steps(len(crops.photographs))
+        self.fabric = fabric or launch(config)
+        self.bf16 = config.precision == "bf16" or (
+            config.precision == "auto" and takes_bf16(self.fabric.device)
+        )
+        logger.info("precision: %s", "bf16" if self.bf16 else "float32")
+        if model.dtype != torch.float32:
+            raise TrainingError(
+                f"The model's weights are {model.dtype}, too short to learn. Load it with "
+                f"dtype='float32'; training.precision says what the work in between is done in."
+            )
+        groups = open_parts(model, config.parts)
+        self.parameters = {name: p for own in groups.values() for name, p in own.items()}
+        logger.info(
+            "%d of %d parameters learn",
+            sum(p.numel() for p in self.parameters.values()),
+            sum(p.numel() for p in model.parameters()),
+        )
+        optimizer = torch.optim.AdamW(
+            [{"params": list(own.values()), "factor": f} for f, own in groups.items()],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.step = 0
+        make_folder(folder)
+        if self.state_file.exists():
+            self.step = load_state(
+                self.state_file, self._settings(), self.parameters, self.average, self._adamw
+            )
+        self.records = Records(folder, self.step) if self.fabric.is_global_zero else None
+
+    @property
+    def state_file(self) -> Path:
+        """The run's checkpoint."""
+        return self.folder / "state.safetensors"
+
+    @property
+    def _adamw(self) -> torch.optim.Optimizer:
+        return self.optimizer.optimizer  # type: ignore[no-any-return]
+
+    def run(self) -> TPDRSeg:
+        """Trains to the last step and returns the model with the average of its weights.
+
+        Raises:
+            TrainingError: when the loss is not finite; names the photographs of the step.
+        """
+        remembering = remembered(self.model) if self.config.fixed_crops else nullcontext()
+        with self.model.working(), remembering:
+            self._run()
+        if self.records is not None:
+            self.records.close()
+            plot_loss(self.folder)
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.average[name])
+        return self.model.eval()
+
+    def _run(self) -> None:
+        self.model.train()
+        started, first = time.monotonic(), self.step
+        for batches in self._steps():
+            loss, names = self._train_step(batches)
+            last = self.step == self.steps
+            if self.records is not None:
+                self.records.loss(self.step, loss, self._rate(self.step - 1), names)
+            if self.step % 10 == 0 or last:
+                pace = (time.monotonic() - started) / (self.step - first)
+                logger.info(
+                    "step %d/%d loss %.4f, %.2f s a step, %s left", self.step, self.steps, loss,
+                    pace, timedelta(seconds=round(pace * (self.steps - self.step))),
+                )  # fmt: skip
+            every = self.config.validate_every
+            if last or (every and self.step % every == 0):
+                self._look()
+            # after the look, so that a run that is killed in between looks again
+            if self.step % self.config.save_every == 0 or last:
+                self._save()
+
+    def _steps(self) -> Iterator[list[Batch]]:
+        """The micro-batches of this process, step by step, from the next step on."""
+        rank, world, size = self.fabric.global_rank, self.fabric.world_size, self.config.batch_size
+        numbers = [
+            [step * size + i for i in range(rank, size, world)]
+            for step in range(self.step, self.steps)
+        ]
+        micro = self.config.micro_batch
+        loader = DataLoader(
+            self.crops,
+            batch_sampler=[
+                own[i : i + micro] for own in numbers for i in range(0, len(own), micro)
+            ],
+            collate_fn=collate,
+            num_workers=self.config.workers,
+        )
+        waiting: list[Batch] = []
+        for batch in loader:
+            waiting.append(batch)
+            if len(waiting) * micro * world == size:
+                yield waiting
+                waiting = []
+
+    def _train_step(self, batches: list[Batch]) -> tuple[float, list[str]]:
+        for group in self._adamw.param_groups:
+            group["lr"] = self.config.learning_rate * group["factor"] * self._rate(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.fabric.device)
+        for number, batch in enumerate(batches, 1):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
+                loss = self._loss(batch) / len(batches)
+                self.fabric.backward(loss)
+            total += loss.detach()
+        mean = float(self.fabric.all_reduce(total, reduce_op="mean"))  # type: ignore[arg-type]
+        norm = self.fabric.clip_gradients(
+            self.wrapped, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False
+        )
+        # of all processes' crops
+        size = self.config.batch_size
+        names = [self.crops.name(self.step * size + i) for i in range(size)]
+        for what, value in (("loss", mean), ("gradient", float(norm))):  # type: ignore[arg-type]
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"The {what} is {value} at step {self.step + 1} on {', '.join(names)}. Look at "
+                    f"these photographs, or lower the learning rate; the run can be resumed."
+                )
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return mean, names
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        device = self.fabric.device
+        clicks = None if batch.clicks is None else batch.clicks.to(device)
+        classes = batch.classes.to(device)
+        # not Fabric's own mixed precision, which would round the inputs, such as clicks, too
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            logits = self.wrapped(batch.images.to(device), batch.priors.to(device), classes, clicks)
+        logits = logits.float()
+        catalog = self.model.catalog
+        weights = torch.full((len(catalog),), self.config.bce_weight)
+        for name, weight in self.config.bce_weights.items():
+            weights[catalog.index(name)] = weight
+        targets = batch.targets.to(device)
+        absent = targets.sum(dim=(-2, -1)) == 0
+        weights = weights.to(device)[classes] * torch.where(absent, self.config.absent_weight, 1.0)
+        scored = None if batch.scored is None else batch.scored.to(device)
+        return segmentation_loss(logits, targets, weights, scored)
+
+    def _rate(self, step: int) -> float:
+        if self.config.schedule == "constant":
+            return warm_constant(step, self.config.warmup)
+        return warm_cosine(step, self.steps, self.config.warmup)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # a young average forgets the first steps sooner
+        decay = min(self.config.averaging, (1 + self.step) / (10 + self.step))
+        for name, parameter in self.parameters.items():
+            self.average[name].lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[TPDRSeg]:
+        """The model in evaluation mode with the average of its weights, for a while."""
+        kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        try:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(self.average[name])
+            yield self.model.eval()
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(kept[name])
+            self.model.train()
+
+    def _look(self) -> None:
+        """Validates on the first process, and keeps the model if it is the best so far."""
+        if self.validate is None:
+            return
+        with self.fabric.rank_zero_first():  # however long it takes
+            if self.records is not None:
+                with self._averaged() as model:
+                    figures = self.validate(model, self.folder)
+                    logger.info("step %d: mean AUC-PR %.4f", self.step, figures["mean"])
+                    if figures["mean"] >= self.records.best():
+                        model.save_pretrained(self.folder / "best")
+                    self.records.metrics(self.step, figures)
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            save_state(
+                self.state_file, self.step, self._settings(), self.parameters, self.average,
+                self._adamw,
+            )  # fmt: skip
+        self.fabric.barrier()
+
+    def _settings(self) -> dict[str, Any]:
+        """What a run that is resumed must have in common with itself."""
+        settings = {k: v for k, v in asdict(self.config).items() if k not in NOT_COMPARED}
+        return {**settings, "photographs": [p.name for p in self.crops.photographs]}
