@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tp_drseg.folder import background
 from tp_drseg.folder.background import Background
-from tp_drseg.inference import background
 
 
 def threads() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from tp_drseg.cli._errors import set_debug
 from tp_drseg.cli._logging import set_level
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where a model runs."""
 
     auto = "auto"
@@ -22,7 +22,7 @@ class Device(str, Enum):
     mps = "mps"
 
 
-class Dtype(str, Enum):
+class Dtype(StrEnum):
     """What a model computes in."""
 
     auto = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tp_drseg.evaluation.scores import Evaluation
 
 
-class Part(str, Enum):
+class Part(StrEnum):
     """Which photographs of a split are scored."""
 
     validation = "validation"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.modules.clip import build_clip, dense_image_features, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
-from tp_drseg.training import clip as training
+from tp_drseg.training.clip import train as training
 from tp_drseg.training.clip.train import (
     PATCH_COVERAGE,
     background_descriptions,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tp_drseg.data.samples import MaskFile, Sample
 from tp_drseg.errors import DataError, ImageError
-from tp_drseg.training import photographs
+from tp_drseg.training.data import photographs
 from tp_drseg.training.data.photographs import Photograph, load_photograph, load_photographs
 
 LESIONS = ("red", "pale", "absent", "not annotated")

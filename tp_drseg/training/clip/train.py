@@ -34,9 +34,7 @@ PATCH_COVERAGE = 0.03
 
 def background_descriptions() -> tuple[str, ...]:
     """Descriptions of what is not a lesion, the counterpart of every lesion's own."""
-    text = (resources.files("tp_drseg.training.clip") / "background.json").read_text(
-        encoding="utf-8"
-    )
+    file = resources.files("tp_drseg.training.clip") / "background.json"
     return tuple(json.loads(file.read_text(encoding="utf-8"))["descriptions"])
 
 
