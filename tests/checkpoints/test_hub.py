@@ -18,9 +18,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-sys.path.insert(0, str(Path(__file__).parent))
-from hub_server import HubServer, Repository
-
+from tests.support.hub_server import HubServer, Repository
 from tp_drseg.config import OperatingPoint
 from tp_drseg.model import TPDRSeg
 

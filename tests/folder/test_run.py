@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-from fake_model import FakeModel, photo, run
-
+from tests.support.fake_model import FakeModel, photo, run
 from tp_drseg.errors import ImageError, LesionError, OutputError, PromptError
 from tp_drseg.folder.photographs import find_images
 from tp_drseg.lesions import LesionCatalog
@@ -482,9 +480,8 @@ def test_an_interrupted_run_goes_on(photos: Path, out: Path) -> None:
 SLOW = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from fake_model import FakeModel, run
-run(Path(sys.argv[2]), Path(sys.argv[3]), FakeModel(lambda path: time.sleep(0.05)), overlays=True)
+from tests.support.fake_model import FakeModel, run
+run(Path(sys.argv[1]), Path(sys.argv[2]), FakeModel(lambda path: time.sleep(0.05)), overlays=True)
 """
 
 
@@ -494,7 +491,7 @@ def test_a_killed_run_leaves_whole_files_and_the_next_one_completes_it(
     for number in range(60):
         photo(tmp_path / "in" / f"{number:02}.png")
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(Path(__file__).parent), str(tmp_path / "in"), str(out)],
+        [sys.executable, "-c", SLOW, str(tmp_path / "in"), str(out)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parents[2]]))},
     )
     records = out / ".tp-drseg" / "images"

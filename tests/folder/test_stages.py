@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 import weakref
@@ -14,9 +13,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from fake_model import FakeModel, FakeView, photo, run
-
+from tests.support.fake_model import FakeModel, FakeView, photo, run
 from tp_drseg.errors import ConfigError, LesionError, OutputError, PromptError
 from tp_drseg.folder.results import FolderResults, Outcome
 from tp_drseg.inference.result import Segmentation

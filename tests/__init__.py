@@ -1,0 +1,1 @@
+"""The tests of `tp_drseg`; `tests.support` is what several of them use."""

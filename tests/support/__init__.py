@@ -1,0 +1,1 @@
+"""Servers, models and files that tests stand in for the real ones."""
