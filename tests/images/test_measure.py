@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from skimage.measure import label, regionprops
 
 from tp_drseg.errors import ImageError
-from tp_drseg.images import area_percent, count_regions
+from tp_drseg.images import Region, area_percent, count_regions, find_regions
 
 
 def mask_of(text: str) -> np.ndarray:
@@ -61,3 +62,42 @@ def test_empty_field_of_view_is_refused() -> None:
 def test_count_regions_refuses_a_stack() -> None:
     with pytest.raises(ImageError, match=r"\(2, 4, 4\)"):
         count_regions(np.ones((2, 4, 4), bool))
+
+
+def test_regions_of_a_small_mask() -> None:
+    mask = mask_of("....... .##...# .##...# ....... #......")
+    probability = np.arange(35, dtype=np.float32).reshape(5, 7) / 100
+    assert find_regions(mask) == (
+        Region((1, 1, 3, 3), 4, (1.5, 1.5)),
+        Region((6, 1, 7, 3), 2, (6.0, 1.5)),
+        Region((0, 4, 1, 5), 1, (0.0, 4.0)),
+    )
+    square, *_ = find_regions(mask.astype(np.uint8) * 255, probability)
+    assert square.mean_probability == pytest.approx(np.mean([0.08, 0.09, 0.15, 0.16]))
+    assert square.max_probability == pytest.approx(0.16)
+    assert find_regions(np.zeros((4, 5), bool), np.ones((4, 5), np.float32)) == ()
+    assert find_regions(np.zeros((0, 0), bool)) == ()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.45, 0.9, 1.0])
+def test_regions_are_those_of_scikit_image(share: float) -> None:
+    random = np.random.default_rng(0)
+    mask = np.pad(random.random((90, 130)) < share, ((3, 0), (0, 5)))
+    probability = random.random(mask.shape, dtype=np.float32)
+    expected = sorted(regionprops(label(mask, connectivity=2), probability), key=lambda r: -r.area)
+    found = find_regions(mask, probability)
+    assert len(found) == len(expected) == count_regions(mask)
+    for region, other in zip(found, expected, strict=True):
+        top, left, bottom, right = other.bbox
+        assert region.box == (left, top, right, bottom)
+        assert region.area_px == other.area
+        assert region.centroid[::-1] == pytest.approx(other.centroid)
+        assert region.mean_probability == pytest.approx(other.intensity_mean, rel=1e-6)
+        assert region.max_probability == other.intensity_max
+
+
+def test_regions_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ImageError, match="same frame"):
+        find_regions(np.ones((4, 4), bool), np.ones((4, 5), np.float32))
+    with pytest.raises(ImageError, match=r"\(2, 4, 4\)"):
+        find_regions(np.ones((2, 4, 4), bool))

@@ -7,7 +7,8 @@ from tp_drseg.images.field_of_view import (
     fundus_doubt,
 )
 from tp_drseg.images.frame import Frame
-from tp_drseg.images.measure import area_percent, count_regions
+from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
+from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions
 from tp_drseg.images.read import MAX_PIXELS, MIN_SIDE, ImageSource, read_image
 
 __all__ = [
@@ -15,11 +16,16 @@ __all__ = [
     "MIN_SIDE",
     "FieldOfView",
     "Frame",
+    "Framed",
     "ImageSource",
+    "Region",
     "area_percent",
     "check_fundus",
     "count_regions",
     "find_field_of_view",
+    "find_regions",
+    "frame_photograph",
     "fundus_doubt",
+    "pad_to_square",
     "read_image",
 ]
