@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from paired import Histograms, mean_draws
-from rows import ROWS
 from torch import Tensor
 
+from benchmarks.ablations.paired import Histograms, mean_draws
+from benchmarks.ablations.rows import ROWS
 from tp_drseg import TPDRSeg, __version__
 from tp_drseg._runtime.files import write_json
 from tp_drseg.data import Sample, fingerprint

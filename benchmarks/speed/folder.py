@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fresh import forget_peak, in_fresh_process, peak_memory
-from ways import Setting, load_ours, timed
+from benchmarks.harness.processes import forget_peak, in_fresh_process, peak_memory
+from benchmarks.harness.ways import Setting, load_ours, timed
 
 LESIONS = 4
 """Masks that are written for each photograph."""

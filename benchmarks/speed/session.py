@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ways import Setting, load_ours, timed
+
+from benchmarks.harness.ways import Setting, load_ours, timed
 
 FIRST, SECOND = "haemorrhage", "hard exudate"
 

@@ -15,7 +15,11 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
-from plain_parts import (
+from safetensors.torch import load_file
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from torch import Tensor, nn
+
+from benchmarks.reference.parts import (
     WIDTH,
     PlainDetail,
     PlainGenerator,
@@ -24,10 +28,6 @@ from plain_parts import (
     PlainTower,
     plain_vit,
 )
-from safetensors.torch import load_file
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
-from torch import Tensor, nn
-
 from tp_drseg.config import CLIPConfig, TPDRSegConfig
 
 CLIP_STATISTICS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))

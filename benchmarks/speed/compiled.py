@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fresh import in_fresh_process, peak_memory
-from ways import Setting, load_ours, timed
+
+from benchmarks.harness.processes import in_fresh_process, peak_memory
+from benchmarks.harness.ways import Setting, load_ours, timed
 
 
 def compile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:

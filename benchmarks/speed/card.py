@@ -6,11 +6,11 @@ import statistics
 from typing import Any
 
 import torch
-from plain import PlainTPDRSeg
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from ways import Setting, load_ours, load_plain, timed
 
+from benchmarks.harness.ways import Setting, load_ours, load_plain, timed
+from benchmarks.reference.network import PlainTPDRSeg
 from tp_drseg.model import TPDRSeg
 
 BATCHES = (1, 8)

@@ -1,6 +1,6 @@
-"""Writes `docs/performance.md` from the file of results that `speed.py --out` made.
+"""Writes `docs/performance.md` from the file of results that `python -m benchmarks.speed --out` made.
 
-    python benchmarks/speed_report.py speed.json docs/performance.md
+    python -m benchmarks.speed.report speed.json docs/performance.md
 
 All of the page comes from here: its prose is below, its figures are in that file.
 """
@@ -12,35 +12,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import read_results
-from speed_aims import aims
+from benchmarks.harness.results import read_results
+from benchmarks.speed.aims import aims
 
 Record = Mapping[str, Any]
 
 INTRODUCTION = """\
 # Time and memory
 
-This page is written by `benchmarks/speed_report.py` from what `benchmarks/speed.py` measured;
-change those, not this page. All depends on the machine, the number of threads and the
+This page is written by `python -m benchmarks.speed.report` from what `python -m benchmarks.speed`
+measured; change those, not this page. All depends on the machine, the number of threads and the
 photographs, so measure where the model will run:
 
 ```
-python benchmarks/speed.py examples/retina_with_lesions.jpg --only whole,view --out speed.json
-python benchmarks/speed_report.py speed.json performance.md
+python -m benchmarks.speed examples/retina_with_lesions.jpg --only whole,view --out speed.json
+python -m benchmarks.speed.report speed.json performance.md
 ```
 
 `--help` explains the options. The commands below repeat each measurement; photographs and folders
 are given by their names alone.
 
-The **plain reference** (`benchmarks/plain.py`) is the [method](method.md) written straight from
+The **plain reference** (`benchmarks/reference`) is the [method](method.md) written straight from
 its equations, with the same weights. For each lesion it runs CLIP's two towers, the whole encoder
 with its makers' own attention (for `vit_b` that of `segment_anything`, for `tiny` that of timm),
 and `segment_anything`'s own mask decoder anew, in float32, without compiling, and on every tile.
 Reading, framing, the blending of tiles, and the way back to original pixels are the package's own;
 the photograph is read and framed once for all lesions, in the reference's favour. **Ours** is
 `TPDRSeg.segment`, from the file to results in original pixels. While it answers, it keeps freed
-memory from going back to the system (`tp_drseg/allocator.py`); the reference runs as any PyTorch
-program does, except in the rows named "memory kept", where it has the same advantage.
+memory from going back to the system (`tp_drseg/_runtime/allocator.py`); the reference runs as any
+PyTorch program does, except in the rows named "memory kept", where it has the same advantage.
 
 `tiny` is the model inside the package. There are no trained weights for `vit_b`: it has seeded
 random ones, scaled so that its logits vary as those of a trained model do. `vit_b_1024` is the same
@@ -81,7 +81,7 @@ BOUNDS: Mapping[str, str] = {
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="what speed.py --out made")
+    parser.add_argument("results", type=Path, help="what python -m benchmarks.speed --out made")
     parser.add_argument("page", type=Path, help="the page to write")
     options = parser.parse_args()
     if not options.results.exists():

@@ -1,7 +1,7 @@
 """The paper's tables of ablations and tunings: trains and measures rows under one budget.
 
 Run it from the repository's root, with the package installed:
-`python benchmarks/paper_tables.py --data IDRiD --sam mobile_sam.pt --clip CLIP --out tables`.
+`python -m benchmarks.ablations --data IDRiD --sam mobile_sam.pt --clip CLIP --out tables`.
 See docs/ablations.md.
 """
 
@@ -14,13 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rows import ROWS
-
+from benchmarks.ablations.rows import ROWS
 from tp_drseg.errors import TPDRSegError
 
 if TYPE_CHECKING:
-    from row_run import Bench
-
+    from benchmarks.ablations.row_run import Bench
     from tp_drseg import TPDRSeg
 
 HELD_OUT_NEGATIVES = 20
@@ -102,8 +100,7 @@ def prepare(options: argparse.Namespace) -> Bench:
     require("train", "lightning_fabric", "tensorboard", "matplotlib", "torchvision")
     if any(ROWS[row].get("tuning") == "lora" for row in options.rows):
         require("lora", "peft")  # not after the other rows
-    from row_run import Bench
-
+    from benchmarks.ablations.row_run import Bench
     from tp_drseg.training.config import TrainingConfig
     from tp_drseg.training.data.photographs import load_photographs
     from tp_drseg.training.engine.trainer import launch
@@ -150,8 +147,7 @@ def prepare(options: argparse.Namespace) -> Bench:
 def run(options: argparse.Namespace) -> str:
     """Run what is asked for and return what there is to say about it."""
     if options.priors is not None:
-        from prior_maps import prior_maps
-
+        from benchmarks.ablations.priors import prior_maps
         from tp_drseg.export import save_picture
 
         save_picture(
@@ -159,8 +155,7 @@ def run(options: argparse.Namespace) -> str:
         )
         return f"Wrote {options.out}"
 
-    from row_table import markdown, summary
-
+    from benchmarks.ablations.row_table import markdown, summary
     from tp_drseg._runtime.files import write_json, write_text
 
     bench = prepare(options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fresh import peak_memory
-from ways import Setting, load_ours, load_plain
+from benchmarks.harness.processes import peak_memory
+from benchmarks.harness.ways import Setting, load_ours, load_plain
 
 
 def memory_of(way: str, setting: Setting, photograph: Path) -> dict[str, float | None]:
@@ -19,7 +19,7 @@ def memory_of(way: str, setting: Setting, photograph: Path) -> dict[str, float |
     import torch
 
     if way == "plain":
-        from plain_photograph import segment_plain
+        from benchmarks.reference.photograph import segment_plain
 
         plain = load_plain(setting)
         segment_plain(plain, photograph, plain.config.lesions.names)

@@ -2,7 +2,7 @@
 
 Run it from the repository's root, with the package installed:
 
-    python benchmarks/speed.py examples/retina_with_lesions.jpg --only whole --size tiny
+    python -m benchmarks.speed examples/retina_with_lesions.jpg --only whole --size tiny
 
 Results are added to a file (`--out`), from which `speed_report.py` makes `docs/performance.md`.
 """
@@ -17,10 +17,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from machine import machine
-from results import add_result
+from benchmarks.harness.machine import machine
+from benchmarks.harness.results import add_result
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "retina_with_lesions.jpg"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "retina_with_lesions.jpg"
 SIZES = ("tiny", "vit_b", "vit_b_1024")
 """`vit_b_1024` is `vit_b` whose CLIP sees 1024 pixels, as that of `tiny` does, in place of 448."""
 DTYPES = ("auto", "float32", "bfloat16")
@@ -87,7 +87,7 @@ def main() -> None:
 
 def command(options: argparse.Namespace, section: str, identity: Mapping[str, Any]) -> str:
     """What repeats one measurement, with names in the place of paths."""
-    words = ["python", "benchmarks/speed.py", "--only", section]
+    words = ["python", "-m", "benchmarks.speed", "--only", section]
     for name in ("size", "dtype"):
         if name in identity:
             words += [f"--{name}", str(identity[name])]
@@ -113,7 +113,7 @@ def _against_plain(
     frame: str, *, kept: bool = False
 ) -> Callable[[argparse.Namespace, Path], Found]:
     def measure(options: argparse.Namespace, folder: Path) -> Found:
-        from against_plain import against_plain
+        from benchmarks.speed.against_plain import against_plain
 
         for size in options.size:
             setting = _setting(options, folder, size, frame, options.dtype[0])
@@ -125,7 +125,7 @@ def _against_plain(
 
 
 def _view(options: argparse.Namespace, folder: Path) -> Found:
-    from view_speed import view_speed
+    from benchmarks.speed.session import view_speed
 
     for size, dtype in _each(options):
         setting = _setting(options, folder, size, "own", dtype)
@@ -133,8 +133,7 @@ def _view(options: argparse.Namespace, folder: Path) -> Found:
 
 
 def _folder(options: argparse.Namespace, folder: Path) -> Found:
-    from folder_speed import folder_speed
-
+    from benchmarks.speed.folder import folder_speed
     from tp_drseg.folder.photographs import find_images
 
     found = find_images(options.folder, folder / "out", recursive=False)
@@ -146,13 +145,13 @@ def _folder(options: argparse.Namespace, folder: Path) -> Found:
 
 
 def _startup(options: argparse.Namespace, folder: Path) -> Found:
-    from startup import startup
+    from benchmarks.speed.startup import startup
 
     yield {}, startup(max(LEAST_STARTS, options.runs))
 
 
 def _training(options: argparse.Namespace, folder: Path) -> Found:
-    from training_speed import training_speed
+    from benchmarks.speed.training import training_speed
 
     for dtype in options.dtype:
         setting = _setting(options, folder, "tiny", "own", dtype)
@@ -161,7 +160,7 @@ def _training(options: argparse.Namespace, folder: Path) -> Found:
 
 
 def _compile(options: argparse.Namespace, folder: Path) -> Found:
-    from compile_speed import compile_speed
+    from benchmarks.speed.compiled import compile_speed
 
     for size, dtype in _each(options):
         setting = _setting(options, folder, size, "whole", dtype)
@@ -170,8 +169,8 @@ def _compile(options: argparse.Namespace, folder: Path) -> Found:
 
 
 def _card(options: argparse.Namespace, folder: Path) -> Found:
-    from card_speed import card_speed
-    from fresh import in_fresh_process
+    from benchmarks.harness.processes import in_fresh_process
+    from benchmarks.speed.card import card_speed
 
     for size, dtype in _each(options):
         setting = _setting(options, folder, size, "whole", dtype)
@@ -182,8 +181,8 @@ def _card(options: argparse.Namespace, folder: Path) -> Found:
 
 
 def _profile(options: argparse.Namespace, folder: Path) -> Found:
-    from fresh import in_fresh_process
-    from profile_speed import profile_speed
+    from benchmarks.harness.processes import in_fresh_process
+    from benchmarks.speed.profiled import profile_speed
 
     for size, dtype in _each(options):
         setting = _setting(options, folder, size, "whole", dtype)
@@ -212,8 +211,8 @@ def _each(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _setting(options: argparse.Namespace, folder: Path, size: str, frame: str, dtype: str) -> Any:
-    from checkpoints import make_checkpoint
-    from ways import Setting, set_threads
+    from benchmarks.harness.checkpoints import make_checkpoint
+    from benchmarks.harness.ways import Setting, set_threads
 
     set_threads(options.threads)
     checkpoint = make_checkpoint(size, frame, folder)

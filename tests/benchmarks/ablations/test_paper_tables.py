@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.evaluation.bootstrap import draw_weights, percentile_interval
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 COLOURS = {
     "microaneurysm": (90, 20, 20),
     "haemorrhage": (110, 15, 15),
@@ -23,11 +23,6 @@ COLOURS = {
     "soft exudate": (240, 225, 200),
 }
 Make = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 @pytest.fixture
@@ -54,7 +49,15 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_rows_are_configurations_of_the_size_tiny() -> None:
-    from rows import ABLATIONS, FULL, METHOD, PAPER_AUC_PR, PAPER_DICE, ROWS, TUNINGS
+    from benchmarks.ablations.rows import (
+        ABLATIONS,
+        FULL,
+        METHOD,
+        PAPER_AUC_PR,
+        PAPER_DICE,
+        ROWS,
+        TUNINGS,
+    )
 
     full = TPDRSegConfig.for_size("tiny")
     assert dict(METHOD) == {name: getattr(full, name) for name in METHOD}
@@ -72,7 +75,7 @@ def test_rows_are_configurations_of_the_size_tiny() -> None:
 
 def test_draws_are_those_of_resampled_photographs() -> None:
     """Against sklearn on the drawn photographs' pixels put together."""
-    from paired import Histograms, mean_draws
+    from benchmarks.ablations.paired import Histograms, mean_draws
 
     rng = np.random.default_rng(0)
     names = ("a", "b", "c")
@@ -129,7 +132,7 @@ def result(row: str, area: float, draws: list[float | None]) -> dict[str, Any]:
 
 
 def test_differences_are_paired() -> None:
-    from row_table import summary
+    from benchmarks.ablations.row_table import summary
 
     full = [0.2, 0.5, 0.8, None]
     lower = [0.1, 0.41, 0.72, 0.3]
@@ -154,8 +157,8 @@ def test_table_from_a_small_run(
 ) -> None:
     for module in ("peft", "lightning_fabric", "tensorboard", "torchvision"):
         pytest.importorskip(module)
-    import paper_tables
-    import row_run
+    from benchmarks.ablations import __main__ as paper_tables
+    from benchmarks.ablations import row_run
 
     start = make_model("tiny_vit", injector_blocks=(2, 4)).save_pretrained(tmp_path / "start")
     out = tmp_path / "out"
@@ -202,7 +205,7 @@ def test_table_from_a_small_run(
 
 
 def test_prior_maps_stand_side_by_side(make_model: Make, tmp_path: Path) -> None:
-    import paper_tables
+    from benchmarks.ablations import __main__ as paper_tables
 
     start = make_model().save_pretrained(tmp_path / "start")
     picture, image = tmp_path / "priors.png", BENCHMARKS.parent / "examples" / "retina.jpg"
@@ -228,7 +231,7 @@ def test_prior_maps_stand_side_by_side(make_model: Make, tmp_path: Path) -> None
     ],
 )
 def test_wrong_use(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    import paper_tables
+    from benchmarks.ablations import __main__ as paper_tables
 
     with pytest.raises(SystemExit):
         paper_tables.parse(arguments)

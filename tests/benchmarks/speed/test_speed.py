@@ -18,20 +18,15 @@ import torch
 
 from tp_drseg.model import TPDRSeg
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BENCHMARKS = ROOT / "benchmarks"
 EXAMPLE = ROOT / "examples" / "retina_with_lesions.jpg"
 Make = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
 def checkpoint(folder: Path, make_model: Make, kind: str, **changes: Any) -> TPDRSeg:
     """A small model whose every part has a say, and the checkpoint it was saved as."""
-    from checkpoints import spread_logits, stir_zeros
+    from benchmarks.harness.checkpoints import spread_logits, stir_zeros
 
     changes = {"injector_blocks": (3, 4), **changes} if kind == "tiny_vit" else changes
     model: TPDRSeg = make_model(kind, **changes)
@@ -45,7 +40,7 @@ def checkpoint(folder: Path, make_model: Make, kind: str, **changes: Any) -> TPD
 def test_plain_reference_gives_the_models_logits(
     tmp_path: Path, make_model: Make, kind: str
 ) -> None:
-    from plain import PlainTPDRSeg
+    from benchmarks.reference.network import PlainTPDRSeg
 
     model = checkpoint(tmp_path, make_model, kind)
     plain = PlainTPDRSeg.from_folder(tmp_path)
@@ -72,8 +67,8 @@ def test_plain_reference_gives_the_models_logits(
 def test_plain_reference_gives_the_models_probability_of_a_photograph(
     tmp_path: Path, make_model: Make, kind: str, diameter: int
 ) -> None:
-    from plain import PlainTPDRSeg
-    from plain_photograph import segment_plain
+    from benchmarks.reference.network import PlainTPDRSeg
+    from benchmarks.reference.photograph import segment_plain
 
     model = checkpoint(tmp_path, make_model, kind, working_diameter=diameter)
     names = model.catalog.names[:2]
@@ -87,7 +82,7 @@ def test_plain_reference_gives_the_models_probability_of_a_photograph(
 
 
 def test_plain_reference_refuses_another_method(make_config: Make) -> None:
-    from plain import PlainTPDRSeg
+    from benchmarks.reference.network import PlainTPDRSeg
 
     with pytest.raises(ValueError, match="injectors"):
         PlainTPDRSeg(make_config(tuning="adapter"))
@@ -96,7 +91,7 @@ def test_plain_reference_refuses_another_method(make_config: Make) -> None:
 
 
 def test_trained_zeros_get_a_say(make_model: Make) -> None:
-    from checkpoints import spread_logits, stir_zeros
+    from benchmarks.harness.checkpoints import spread_logits, stir_zeros
 
     model: TPDRSeg = make_model("vit")
     assert not model.image_encoder.injectors["0"].value.weight.any()
@@ -112,9 +107,9 @@ def test_trained_zeros_get_a_say(make_model: Make) -> None:
 
 
 def test_agreement_sees_what_differs(tmp_path: Path, make_model: Make) -> None:
-    from agreement import Agreement
-    from plain import PlainTPDRSeg
-    from plain_photograph import segment_plain
+    from benchmarks.reference.network import PlainTPDRSeg
+    from benchmarks.reference.photograph import segment_plain
+    from benchmarks.speed.agreement import Agreement
 
     model = checkpoint(tmp_path, make_model, "vit")
     name = model.catalog.names[0]
@@ -142,7 +137,7 @@ def test_agreement_sees_what_differs(tmp_path: Path, make_model: Make) -> None:
 
 
 def test_a_worker_answers_in_a_process_of_its_own() -> None:
-    from fresh import Worker
+    from benchmarks.harness.processes import Worker
 
     with Worker(partial, time.sleep) as slow, Worker(partial, os._exit) as leaves:
         assert 0.05 <= slow.seconds(0.05) < 5
@@ -152,7 +147,7 @@ def test_a_worker_answers_in_a_process_of_its_own() -> None:
 
 
 def test_peak_memory_is_that_of_the_time_since_it_was_forgotten() -> None:
-    from fresh import forget_peak, peak_memory
+    from benchmarks.harness.processes import forget_peak, peak_memory
 
     if peak_memory() is None:
         pytest.skip("only Linux tells")
@@ -174,8 +169,8 @@ def test_peak_memory_is_that_of_the_time_since_it_was_forgotten() -> None:
 
 
 def test_a_folder_run_is_that_of_the_command(tmp_path: Path, make_model: Make) -> None:
-    from folder_speed import LESIONS, run_command
-    from ways import Setting
+    from benchmarks.harness.ways import Setting
+    from benchmarks.speed.folder import LESIONS, run_command
 
     folder = tmp_path / "in"
     folder.mkdir()
@@ -193,7 +188,7 @@ def test_a_folder_run_is_that_of_the_command(tmp_path: Path, make_model: Make) -
 
 
 def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from speed import SECTIONS, parse
+    from benchmarks.speed.__main__ import SECTIONS, parse
 
     options = parse([])
     assert (options.photographs, options.only, options.size) == ([EXAMPLE], ["whole"], ["tiny"])
@@ -215,14 +210,14 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_commands_name_no_path(tmp_path: Path) -> None:
-    from speed import command, parse
+    from benchmarks.speed.__main__ import command, parse
 
     photograph = tmp_path / "a b.jpg"
     photograph.touch()
     options = parse([str(photograph), "--only", "whole", "--runs", "2", "--threads", "2"])
     words = command(options, "whole", {"size": "tiny", "dtype": "auto"})
     assert words == (
-        "python benchmarks/speed.py --only whole --size tiny --dtype auto 'a b.jpg' --runs 2 "
+        "python -m benchmarks.speed --only whole --size tiny --dtype auto 'a b.jpg' --runs 2 "
         "--threads 2"
     )
     options = parse(["--only", "folder", "--folder", str(tmp_path), "--count", "7"])
@@ -297,13 +292,13 @@ def record(section: str, **changes: Any) -> dict[str, Any]:
     return {
         "section": section, "size": "tiny", "frame": "whole", "dtype": "auto", "device": "cpu",
         "threads": 2, "date": "2024-01-02",
-        "command": f"python benchmarks/speed.py --only {section}",
+        "command": f"python -m benchmarks.speed --only {section}",
         "machine": {"Processor": "A chip, 2 cores"}, "values": RECORDS[section], **changes,
     }  # fmt: skip
 
 
 def test_results_replace_those_of_the_same_measurement(tmp_path: Path) -> None:
-    from results import add_result, read_results
+    from benchmarks.harness.results import add_result, read_results
 
     path = tmp_path / "speed.json"
     assert read_results(path) == []
@@ -317,7 +312,7 @@ def test_results_replace_those_of_the_same_measurement(tmp_path: Path) -> None:
 
 
 def test_report_has_every_section_and_figure(tmp_path: Path) -> None:
-    from speed_report import write_report
+    from benchmarks.speed.report import write_report
 
     page = tmp_path / "performance.md"
     card = record("card", size="vit_b", device="cuda", machine={"Graphics card": "A card"})
@@ -325,7 +320,7 @@ def test_report_has_every_section_and_figure(tmp_path: Path) -> None:
     write_report([special.get(name) or record(name) for name in RECORDS], page)
     text = page.read_text()
     for name in RECORDS:
-        assert f"\npython benchmarks/speed.py --only {name}\n" in text
+        assert f"\npython -m benchmarks.speed --only {name}\n" in text
     for row in (
         "| Processor | A chip, 2 cores |",
         "| Graphics card | A card |",
@@ -350,7 +345,7 @@ def test_report_has_every_section_and_figure(tmp_path: Path) -> None:
 
 
 def test_report_says_which_aims_were_reached() -> None:
-    from speed_aims import aims
+    from benchmarks.speed.aims import aims
 
     slow = {**RECORDS["whole"], "logit_difference": 5e-4}
     reached = {
@@ -381,7 +376,7 @@ def test_report_says_which_aims_were_reached() -> None:
 
 
 def test_report_without_results_says_so(tmp_path: Path) -> None:
-    from speed_report import write_report
+    from benchmarks.speed.report import write_report
 
     write_report([], tmp_path / "performance.md")
     assert "Nothing was measured yet." in (tmp_path / "performance.md").read_text()

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from fresh import in_fresh_process
-from plain import PlainTPDRSeg
 from torch import Tensor
-from ways import Setting, load_ours, load_plain
 
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.ways import Setting, load_ours, load_plain
+from benchmarks.reference.network import PlainTPDRSeg
 from tp_drseg.data import Sample, read_dataset
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig

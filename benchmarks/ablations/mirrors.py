@@ -1,6 +1,6 @@
 """What mirroring and other scales at test time give: AUC-PR on validation photographs.
 
-    python benchmarks/mirrors_and_scales.py --data IDRiD --diameters 1792,1280
+    python -m benchmarks.ablations.mirrors --data IDRiD --diameters 1792,1280
 
 Each photograph is asked as it is and mirrored, scaled to each diameter; logits are averaged.
 The convention is that of `tp-drseg evaluate`: pooled, original pixels, inside the field of view.

@@ -1,6 +1,6 @@
 """All lesions of a photograph in one call against one call for each lesion: time and memory.
 
-Run it from the repository's root, with the package installed: `python benchmarks/modules.py`.
+Run it from the repository's root: `python -m benchmarks.speed.together`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tp_drseg import TPDRSeg
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "retina_with_lesions.jpg"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "retina_with_lesions.jpg"
 WAYS = ("together", "one by one")
 
 

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from agreement import Agreement
-from fresh import Worker, in_fresh_process
-from memory import memory_of
-from plain_photograph import segment_plain
-from ways import Setting, load_ours, load_plain
-
+from benchmarks.harness.processes import Worker, in_fresh_process
+from benchmarks.harness.ways import Setting, load_ours, load_plain
+from benchmarks.reference.photograph import segment_plain
+from benchmarks.speed.agreement import Agreement
+from benchmarks.speed.memory import memory_of
 from tp_drseg._runtime.allocator import freed_memory_kept
 from tp_drseg.checkpoints.store import read_config
 from tp_drseg.inference.result import Segmentation

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
-from ways import Setting, load_ours
+
+from benchmarks.harness.ways import Setting, load_ours
 
 MOST = 10
 """How many operations are named."""

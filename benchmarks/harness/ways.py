@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from plain import PlainTPDRSeg
-
+    from benchmarks.reference.network import PlainTPDRSeg
     from tp_drseg.model import TPDRSeg
 
 Result = TypeVar("Result")
@@ -55,7 +54,7 @@ def load_ours(setting: Setting) -> TPDRSeg:
 
 def load_plain(setting: Setting) -> PlainTPDRSeg:
     """The plain reference, in float32 whatever the setting's dtype."""
-    from plain import PlainTPDRSeg
+    from benchmarks.reference.network import PlainTPDRSeg
 
     set_threads(setting.threads)
     return PlainTPDRSeg.from_folder(setting.checkpoint, setting.device)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from plain import PlainTPDRSeg
 from torch import Tensor
 
+from benchmarks.reference.network import PlainTPDRSeg
 from tp_drseg.images import FieldOfView, Frame, find_field_of_view, read_image
 from tp_drseg.inference.tiles import Tiles
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from plain_photograph import PlainAnswer, working_prior
 
+from benchmarks.reference.photograph import PlainAnswer, working_prior
 from tp_drseg.inference.result import Segmentation
 from tp_drseg.model import TPDRSeg
 

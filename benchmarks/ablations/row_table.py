@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from paired import COMPARED
-from rows import FULL, PAPER_AUC_PR, PAPER_DICE
 
+from benchmarks.ablations.paired import COMPARED
+from benchmarks.ablations.rows import FULL, PAPER_AUC_PR, PAPER_DICE
 from tp_drseg.evaluation.bootstrap import percentile_interval
 
 TITLES = {"average_precision": "AUC-PR", "dice_per_image": "Dice"}

@@ -1,0 +1,1 @@
+"""What the package is measured with; run from the repository's root, nothing is installed."""

@@ -1,0 +1,1 @@
+"""The paper's tables, and what mirroring gives: `python -m benchmarks.ablations`."""

@@ -1,0 +1,1 @@
+"""What measurements share: processes, the machine, checkpoints, files of results."""

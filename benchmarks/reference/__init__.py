@@ -1,0 +1,1 @@
+"""The method written straight from its equations, to compare the package with."""

@@ -1,0 +1,1 @@
+"""Time, memory and agreement beside the plain reference: `python -m benchmarks.speed`."""
