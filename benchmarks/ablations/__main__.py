@@ -102,7 +102,7 @@ def prepare(options: argparse.Namespace) -> Bench:
         require("lora", "peft")  # not after the other rows
     from benchmarks.ablations.row_run import Bench
     from tp_drseg.training.config import TrainingConfig
-    from tp_drseg.training.data.photographs import load_photographs
+    from tp_drseg.training.data.annotated import load_cached
     from tp_drseg.training.engine.trainer import launch
     from tp_drseg.training.run import split_data
     from tp_drseg.training.run_config import DataConfig
@@ -128,7 +128,7 @@ def prepare(options: argparse.Namespace) -> Bench:
         seed=options.seed,
     )
     diameter = round(1.2 * base.config.working_diameter)
-    photographs = load_photographs(
+    photographs = load_cached(
         split.training, base.catalog.names, diameter, options.out / "photographs"
     )
     return Bench(

@@ -24,8 +24,8 @@ from tp_drseg.errors import TrainingError
 from tp_drseg.evaluation.evaluate import evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.data.photographs import Photograph
 from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.start import start_from
 
@@ -50,7 +50,7 @@ class Bench:
 
     base: TPDRSeg
     start: str
-    photographs: Sequence[Photograph]
+    photographs: Sequence[AnnotatedImage]
     training: TrainingConfig
     points: Sequence[Sample]
     validation: Sequence[Sample]

@@ -21,10 +21,15 @@ from benchmarks.reference.network import PlainTPDRSeg
 from tp_drseg.data import Sample, read_dataset
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.crops import Batch, Crops
-from tp_drseg.training.data.photographs import Photograph, load_photograph, load_photographs
+from tp_drseg.training.data.annotated import (
+    AnnotatedImage,
+    load_annotated,
+    load_cached,
+)
+from tp_drseg.training.data.batch import Batch
+from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.engine.losses import segmentation_loss
-from tp_drseg.training.engine.parts import open_parts
+from tp_drseg.training.engine.parameter_groups import parameter_groups
 from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.engine.schedule import warm_cosine
 from tp_drseg.training.engine.trainer import Trainer, launch
@@ -53,7 +58,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         names = model.catalog.names
-        photographs = load_photographs(samples, names, diameter, Path(folder) / "cache")
+        photographs = load_cached(samples, names, diameter, Path(folder) / "cache")
         crops = StampedCrops(model, photographs, config)
         prepared = time.perf_counter() - begun
         ours = _train(model, crops, setting, Path(folder) / "run")
@@ -112,12 +117,12 @@ def _train_plainly(
     """
     plain, parent = load_plain(setting), load_ours(replace(setting, dtype="float32"))
     names = parent.catalog.names
-    photographs = [load_photograph(sample, names, diameter) for sample in samples]
+    photographs = [load_annotated(sample, names, diameter) for sample in samples]
     crops = Crops(parent, photographs, config)  # chooses and cuts; what it keeps is taken from it
-    crops.photographs = Anew(len(samples), lambda i: load_photograph(samples[i], names, diameter))
+    crops.photographs = Anew(len(samples), lambda i: load_annotated(samples[i], names, diameter))
     crops.features = Anew(len(samples), lambda i: _clip_features(plain, crops.photographs[i]))
     crops.texts = Anew(len(names), lambda i: _text_features(plain, parent, names[i]))
-    learning = open_parts(parent, config.parts)
+    learning = parameter_groups(parent, config.parts)
     del photographs
     own = dict(plain.named_parameters())
     for name, parameter in own.items():
@@ -175,7 +180,7 @@ class Anew(list[Any]):
 
 
 @torch.no_grad()
-def _clip_features(plain: PlainTPDRSeg, photograph: Photograph) -> tuple[Tensor, Tensor]:
+def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
     """CLIP's patches of a photograph, of unit length, and which of them are inside."""
     device = plain.prompt_generator.class_bias.device
     side = plain.config.clip.image_size

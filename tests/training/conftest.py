@@ -14,8 +14,8 @@ from PIL import Image
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.data.photographs import Photograph
 
 SIDE = 80
 COLOURS = {
@@ -56,9 +56,9 @@ def _pixels(seed: int, lesions: bool) -> tuple[Pixels, Pixels, Pixels]:
     return image.clip(0, 255).astype(np.uint8), masks, field.astype(np.uint8)
 
 
-def _photograph(name: str, seed: int, lesions: bool = True, **more: Any) -> Photograph:
+def _photograph(name: str, seed: int, lesions: bool = True, **more: Any) -> AnnotatedImage:
     image, masks, field = _pixels(seed, lesions)
-    return Photograph(
+    return AnnotatedImage(
         name=name,
         image=torch.from_numpy(image).permute(2, 0, 1),
         masks=torch.from_numpy(masks),
@@ -68,13 +68,13 @@ def _photograph(name: str, seed: int, lesions: bool = True, **more: Any) -> Phot
 
 
 @pytest.fixture
-def photograph() -> Callable[..., Photograph]:
+def photograph() -> Callable[..., AnnotatedImage]:
     """`photograph(name, seed, lesions=True, **more)`: a disc of 80 pixels, a square a lesion."""
     return _photograph
 
 
 @pytest.fixture
-def photographs() -> list[Photograph]:
+def photographs() -> list[AnnotatedImage]:
     return [
         _photograph("one", 1), _photograph("two", 2), _photograph("healthy", 3, lesions=False)
     ]  # fmt: skip
@@ -93,10 +93,10 @@ def model(make_model: Callable[..., TPDRSeg]) -> TPDRSeg:
 
 
 @pytest.fixture
-def make_crops(model: TPDRSeg, photographs: list[Photograph]) -> Callable[..., Crops]:
+def make_crops(model: TPDRSeg, photographs: list[AnnotatedImage]) -> Callable[..., Crops]:
     """`make_crops(photographs=..., **fields of TrainingConfig)`: crops for the model."""
 
-    def make(photographs: list[Photograph] = photographs, **fields: Any) -> Crops:
+    def make(photographs: list[AnnotatedImage] = photographs, **fields: Any) -> Crops:
         return Crops(model, photographs, TrainingConfig(**({"steps": 10} | fields)))
 
     return make

@@ -112,7 +112,7 @@ def test_an_unknown_part_is_refused() -> None:
 
 
 def test_default_steps() -> None:
-    """What learns on remembered features has short steps, and many of them."""
+    """What learns on cached_features features has short steps, and many of them."""
     alone, more = default_config([SPOT]), default_config([SPOT], ["decoder"])
     assert alone.fixed_crops and not more.fixed_crops
     assert (alone.steps, more.steps) == (1500, 200)

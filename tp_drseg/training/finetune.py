@@ -22,8 +22,8 @@ from tp_drseg.lesions import Lesion
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.explicit_prior import min_max, similarity
 from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.data.annotated import load_cached
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.data.photographs import load_photographs
 from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.start import with_lesions
 
@@ -80,7 +80,7 @@ def finetune(
     samples, validation = _only(samples, keep), _only(validation, keep)
     logger.info("%s", check([*samples, *validation], tuple(keep)).text())
     diameter = round(1.2 * model.config.working_diameter)
-    photographs = load_photographs(samples, model.catalog.names, diameter, out / "photographs")
+    photographs = load_cached(samples, model.catalog.names, diameter, out / "photographs")
     crops = Crops(model, photographs, config)
     for name, contrast in prior_contrast(model, crops, lesions).items():
         logger.info("prior of %s: %+.2f higher on it than beside it", name, contrast)

@@ -26,8 +26,8 @@ from tp_drseg.evaluation.tables import as_table
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.clip.train import save_clip, train_clip
+from tp_drseg.training.data.annotated import AnnotatedImage, load_cached
 from tp_drseg.training.data.crops import Crops, check_lesions
-from tp_drseg.training.data.photographs import Photograph, load_photographs
 from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer, launch
 from tp_drseg.training.run_config import DataConfig, RunConfig, StartConfig, read_run, write_run
 from tp_drseg.training.start import start_from
@@ -114,7 +114,7 @@ def run(config: RunConfig, out: Path) -> TPDRSeg:
     with fabric.rank_zero_first():  # the others find what the first process wrote
         if fabric.is_global_zero:
             _write_down(config, split, out)
-        photographs = load_photographs(
+        photographs = load_cached(
             split.training, catalog.names, config.data.diameter or diameter, out / "photographs"
         )
         model = _start(config.start, parent, photographs, catalog, out, config.training.seed)
@@ -242,7 +242,7 @@ def _compared(config: RunConfig) -> dict[str, Any]:
 def _start(
     start: StartConfig,
     parent: TPDRSeg | None,
-    photographs: Sequence[Photograph],
+    photographs: Sequence[AnnotatedImage],
     catalog: LesionCatalog,
     out: Path,
     seed: int,

@@ -24,7 +24,7 @@ from tp_drseg.training.clip.train import (
     text_alignment,
     train_clip,
 )
-from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.data.annotated import AnnotatedImage
 
 SIDE = 64
 
@@ -120,7 +120,7 @@ def test_a_text_of_one_word_stays() -> None:
     assert set(texts) == {"word"} and group_of.tolist() == [0]
 
 
-def two_colours() -> tuple[list[Photograph], LesionCatalog]:
+def two_colours() -> tuple[list[AnnotatedImage], LesionCatalog]:
     """Brown photographs with a red and a yellow quarter, and what to call them."""
     photographs = []
     for number in range(2):
@@ -133,7 +133,7 @@ def two_colours() -> tuple[list[Photograph], LesionCatalog]:
         ):
             mask[place], image[place] = 1, colour
         photographs.append(
-            Photograph(
+            AnnotatedImage(
                 name=str(number),
                 image=torch.from_numpy(image).permute(2, 0, 1),
                 masks=torch.from_numpy(masks),

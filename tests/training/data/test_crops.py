@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 
 from tp_drseg.errors import LesionError, TrainingError
 from tp_drseg.modules.clicks import Clicks
-from tp_drseg.training.data.crops import Batch, Crops, collate
-from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.data.annotated import AnnotatedImage
+from tp_drseg.training.data.batch import Batch, collate
+from tp_drseg.training.data.crops import Crops
 
 MakeCrops = Callable[..., Crops]
 HE, EX, SE = 0, 1, 2
@@ -114,7 +115,7 @@ def test_priors_follow_the_crop(make_crops: MakeCrops) -> None:
     image = (bump * 255).round().to(torch.uint8).expand(3, 96, 96)
     mask = torch.zeros(3, 96, 96, dtype=torch.uint8)
     mask[EX, 40:60, 30:50] = 1
-    photograph = Photograph("map", image, mask, torch.ones(1, 96, 96, dtype=torch.uint8))
+    photograph = AnnotatedImage("map", image, mask, torch.ones(1, 96, 96, dtype=torch.uint8))
     crops = make_crops([photograph], light=False, clicks=0.0, negatives=0.0, lesions=0)
     text = torch.tensor([1.0, 0.0])
     crops.texts = [text.expand(2, 2)] * 3
@@ -130,7 +131,7 @@ def test_priors_follow_the_crop(make_crops: MakeCrops) -> None:
 
 
 def test_what_the_annotation_leaves_open_is_not_scored(
-    make_crops: MakeCrops, photograph: Callable[..., Photograph]
+    make_crops: MakeCrops, photograph: Callable[..., AnnotatedImage]
 ) -> None:
     plain = photograph("one", 1)
     ignored = torch.zeros_like(plain.masks)
@@ -144,12 +145,12 @@ def test_what_the_annotation_leaves_open_is_not_scored(
     assert torch.equal(batch.scored[0, EX] == 0, F.max_pool2d(fine, 2)[0, 0] > 0)
 
 
-def plain(name: str, colour: int, lesion: int, **changes: object) -> Photograph:
+def plain(name: str, colour: int, lesion: int, **changes: object) -> AnnotatedImage:
     """A photograph of one colour that shows one lesion everywhere."""
     masks = torch.zeros(3, 96, 96, dtype=torch.uint8)
     masks[lesion] = 1
     image = torch.full((3, 96, 96), colour, dtype=torch.uint8)
-    return replace(Photograph(name, image, masks, torch.ones_like(masks[:1])), **changes)
+    return replace(AnnotatedImage(name, image, masks, torch.ones_like(masks[:1])), **changes)
 
 
 def test_a_mosaic(make_crops: MakeCrops) -> None:
@@ -199,7 +200,7 @@ def test_share_of_mosaics(make_crops: MakeCrops) -> None:
 
 
 def test_lesions_that_are_not_annotated_are_asked_last(
-    make_crops: MakeCrops, photograph: Callable[..., Photograph]
+    make_crops: MakeCrops, photograph: Callable[..., AnnotatedImage]
 ) -> None:
     partly = photograph("one", 1, annotated=(True, True, False))
     crops = make_crops([partly], lesions=2, negatives=0.0)
@@ -215,14 +216,14 @@ def test_negatives(make_crops: MakeCrops) -> None:
     assert {never.name(number) for number in range(100)} == {"one", "two"}
 
 
-def only(photograph: Photograph, name: str, lesion: int) -> Photograph:
+def only(photograph: AnnotatedImage, name: str, lesion: int) -> AnnotatedImage:
     masks = torch.zeros_like(photograph.masks)
     masks[lesion] = photograph.masks[lesion]
     return replace(photograph, name=name, masks=masks)
 
 
 @pytest.mark.parametrize("name", ["hard exudate", "EX"])
-def test_focus(make_crops: MakeCrops, photographs: list[Photograph], name: str) -> None:
+def test_focus(make_crops: MakeCrops, photographs: list[AnnotatedImage], name: str) -> None:
     apart = [only(photographs[0], "has HE", HE), only(photographs[0], "has EX", EX)]
     crops = make_crops(apart, focus={name: 3.0})
     names = Counter(crops.name(number) for number in range(400))
@@ -231,7 +232,7 @@ def test_focus(make_crops: MakeCrops, photographs: list[Photograph], name: str) 
     assert {never.name(number) for number in range(50)} == {"has HE"}
 
 
-def test_on_lesion(make_crops: MakeCrops, photographs: list[Photograph]) -> None:
+def test_on_lesion(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:
     """A crop centred near the lesion shows it, since it is wider than it is shifted."""
     small = photographs[0].masks.clone()
     small[:] = 0
@@ -247,7 +248,7 @@ def test_on_lesion(make_crops: MakeCrops, photographs: list[Photograph]) -> None
 
 
 def test_lesions_that_a_crop_shows_are_asked_more_often(
-    make_crops: MakeCrops, photographs: list[Photograph]
+    make_crops: MakeCrops, photographs: list[AnnotatedImage]
 ) -> None:
     fields = {"lesions": 1, "on_lesion": 1.0, "clicks": 0.0, "light": False}
     crops = make_crops([only(photographs[0], "one", EX)], **fields)
@@ -273,7 +274,7 @@ def test_clicks_are_decided_for_a_whole_step(make_crops: MakeCrops, size: int) -
     assert clicks.coordinates.shape == (1, 4, 2) and clicks.labels.shape == (1, 4)
 
 
-def test_the_whole_photograph(make_crops: MakeCrops, photographs: list[Photograph]) -> None:
+def test_the_whole_photograph(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:
     """The paper's way: no crop, no turn, no light."""
     crops = make_crops([photographs[0]], **WHOLE)
     whole = F.interpolate(photographs[0].image[None].float(), 64, mode="bilinear")
@@ -284,7 +285,7 @@ def test_the_whole_photograph(make_crops: MakeCrops, photographs: list[Photograp
         assert (found.targets - masks).abs().mean() < 0.01
 
 
-def test_no_lesion_to_train(make_crops: MakeCrops, photographs: list[Photograph]) -> None:
+def test_no_lesion_to_train(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:
     for given, fields in (
         ([], {}),
         ([photographs[2]], {}),

@@ -16,8 +16,8 @@ from tp_drseg.errors import MissingExtraError, TrainingError
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.data.photographs import Photograph
 from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.engine.trainer import Trainer, launch
 
@@ -29,14 +29,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def make_trainer(
-    make_model: Callable[..., TPDRSeg], catalog: LesionCatalog, photographs: list[Photograph]
+    make_model: Callable[..., TPDRSeg], catalog: LesionCatalog, photographs: list[AnnotatedImage]
 ) -> MakeTrainer:
     """`make_trainer(folder, validate=None, photographs=..., **fields)`, each time a fresh model."""
 
     def make(
         folder: Path,
         validate: Any = None,
-        photographs: list[Photograph] = photographs,
+        photographs: list[AnnotatedImage] = photographs,
         change: Callable[[TPDRSeg], object] = lambda model: None,
         **fields: Any,
     ) -> Trainer:
@@ -236,7 +236,7 @@ def test_weight_of_what_is_absent(make_trainer: MakeTrainer, tmp_path: Path) -> 
 
 
 def test_what_is_not_annotated_teaches_nothing(
-    make_trainer: MakeTrainer, photograph: Callable[..., Photograph], tmp_path: Path
+    make_trainer: MakeTrainer, photograph: Callable[..., AnnotatedImage], tmp_path: Path
 ) -> None:
     """The class group of a lesion that was never looked for does not learn."""
     plain = photograph("one", 1, annotated=(True, True, False))
@@ -254,7 +254,7 @@ def spoil(model: TPDRSeg) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_photographs(
-    make_trainer: MakeTrainer, photographs: list[Photograph], tmp_path: Path
+    make_trainer: MakeTrainer, photographs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
     trainer = make_trainer(
         tmp_path, photographs=[photographs[0]], change=spoil, batch_size=2, negatives=0.0
@@ -267,7 +267,7 @@ def test_a_loss_that_is_not_finite_names_its_photographs(
 
 
 def test_a_gradient_that_is_not_finite_names_its_photographs(
-    make_trainer: MakeTrainer, photographs: list[Photograph], tmp_path: Path
+    make_trainer: MakeTrainer, photographs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
     trainer = make_trainer(tmp_path, photographs=[photographs[0]], negatives=0.0)
     bias = trainer.parameters["prompt_generator.dense.bias"]
@@ -286,7 +286,7 @@ def test_a_run_with_other_settings_is_refused(make_trainer: MakeTrainer, tmp_pat
 
 
 def test_a_run_on_other_photographs_is_refused(
-    make_trainer: MakeTrainer, photographs: list[Photograph], tmp_path: Path
+    make_trainer: MakeTrainer, photographs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
     make_trainer(tmp_path, steps=1).run()
     others = [replace(photographs[0], name="other"), *photographs[1:]]

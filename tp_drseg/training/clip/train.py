@@ -22,8 +22,9 @@ from tp_drseg.lesions import LesionCatalog
 from tp_drseg.modules.clip import build_clip, tokenize
 from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
 from tp_drseg.modules.fundus_tower import FundusTower
-from tp_drseg.training.data.augment import Crop, random_light
-from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.data.annotated import AnnotatedImage
+from tp_drseg.training.data.geometric import Crop
+from tp_drseg.training.data.photometric import random_photometric
 from tp_drseg.training.engine.schedule import warm_cosine
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def background_descriptions() -> tuple[str, ...]:
 
 
 def train_clip(
-    photographs: Sequence[Photograph],
+    photographs: Sequence[AnnotatedImage],
     catalog: LesionCatalog,
     sam: Path,
     *,
@@ -168,7 +169,7 @@ def sample_texts(
 @torch.no_grad()
 def _views(
     tower: FundusTower,
-    photographs: Sequence[Photograph],
+    photographs: Sequence[AnnotatedImage],
     count: int,
     size: int,
     generator: torch.Generator,
@@ -187,7 +188,7 @@ def _views(
                 angle=2 * math.pi * draw[3],
                 mirrored=draw[4] < 0.5,
             )
-            image = random_light(crop.apply(photograph.image, size) / 255, generator)
+            image = random_photometric(crop.apply(photograph.image, size) / 255, generator)
             features = tower.trunk_features(((image - mean) / std)[None])[0]
             yield features.half(), F.avg_pool2d(crop.apply(photograph.masks, size), tower.patch)
         if number % 10 == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,37 +13,25 @@ from torch.utils.data import Dataset
 from tp_drseg.errors import TrainingError
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
-from tp_drseg.modules.clicks import Clicks
 from tp_drseg.modules.explicit_prior import min_max, similarity
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.augment import Crop, random_crop, random_light
-from tp_drseg.training.data.clicks import simulate_clicks
-from tp_drseg.training.data.photographs import Photograph
+from tp_drseg.training.data.annotated import AnnotatedImage
+from tp_drseg.training.data.batch import Batch
+from tp_drseg.training.data.draws import (
+    CROP,
+    STEP,
+    generator_for,
+    integer,
+    one_of,
+    some,
+    uniform,
+    weighted,
+)
+from tp_drseg.training.data.geometric import Crop, random_crop
+from tp_drseg.training.data.photometric import random_photometric
+from tp_drseg.training.data.simulated_points import simulate_points
 
 _SEEN, _UNSEEN = 1.5, 0.5  # how readily a crop is asked for a lesion that it shows, or does not
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Crops, and the lesions that each is asked for.
-
-    Attributes:
-        images: `(B, 3, S, S)` RGB in [0, 255].
-        priors: `(B, L, S / 16, S / 16)` in [0, 1].
-        targets: `(B, L, h, w)` in [0, 1], on the grid of the logits.
-        scored: the same shape, 0 where the annotation says nothing; None when it always does.
-        classes: `(B, L)`, places in the catalog.
-        clicks: for the B * L prompts, or None.
-        names: of the B photographs.
-    """
-
-    images: Tensor
-    priors: Tensor
-    targets: Tensor
-    scored: Tensor | None
-    classes: Tensor
-    clicks: Clicks | None
-    names: tuple[str, ...]
 
 
 def check_lesions(config: TrainingConfig, catalog: LesionCatalog) -> None:
@@ -76,7 +63,7 @@ class Crops(Dataset[Batch]):
     """
 
     def __init__(
-        self, model: TPDRSeg, photographs: Sequence[Photograph], config: TrainingConfig
+        self, model: TPDRSeg, photographs: Sequence[AnnotatedImage], config: TrainingConfig
     ) -> None:
         catalog = model.catalog
         check_lesions(config, catalog)
@@ -125,7 +112,7 @@ class Crops(Dataset[Batch]):
         return self._kept[number]
 
     def _cut(self, number: int) -> Batch:
-        generator = _generator(self.config.seed, 0, number)
+        generator = generator_for(self.config.seed, CROP, number)
         chosen = self._choose_all(generator)
         along = math.isqrt(len(chosen))  # windows along a side
         side = self.size // along
@@ -142,7 +129,7 @@ class Crops(Dataset[Batch]):
         )
         clicks = None
         if self._with_clicks(number):
-            clicks = simulate_clicks(target, self.stride, generator)
+            clicks = simulate_points(target, self.stride, generator)
         priors = _join(
             [
                 crop.apply(self._priors(index, asked, generator), self.grid // along)
@@ -156,7 +143,7 @@ class Crops(Dataset[Batch]):
 
     def name(self, number: int) -> str:
         """The name of the photograph that crop `number` is cut from; of a mosaic, all names."""
-        chosen = self._choose_all(_generator(self.config.seed, 0, self._fixed(number)))
+        chosen = self._choose_all(generator_for(self.config.seed, CROP, self._fixed(number)))
         return "+".join(self.photographs[index].name for index, _ in chosen)
 
     def _fixed(self, number: int) -> int:
@@ -165,12 +152,12 @@ class Crops(Dataset[Batch]):
 
     def _choose_all(self, generator: torch.Generator) -> list[tuple[int, int | None]]:
         """What `_choose` gives: once, or for each window of a mosaic."""
-        mosaic = self.config.mosaic and _draw(generator) < self.config.mosaic
+        mosaic = self.config.mosaic and uniform(generator) < self.config.mosaic
         return [self._choose(generator) for _ in range(4 if mosaic else 1)]
 
     def _window(
         self, index: int, lesion: int | None, along: int, generator: torch.Generator
-    ) -> tuple[Photograph, Crop]:
+    ) -> tuple[AnnotatedImage, Crop]:
         photograph = self.photographs[index]
         wanted = photograph.field_of_view[0] if lesion is None else photograph.masks[lesion]
         config = self.config
@@ -178,14 +165,17 @@ class Crops(Dataset[Batch]):
         return photograph, crop
 
     def _image(
-        self, photograph: Photograph, crop: Crop, side: int, generator: torch.Generator
+        self, photograph: AnnotatedImage, crop: Crop, side: int, generator: torch.Generator
     ) -> Tensor:
         image = crop.apply(photograph.image, side)
-        return random_light(image / 255, generator) * 255 if self.config.light else image
+        return random_photometric(image / 255, generator) * 255 if self.config.light else image
 
-    def _scored(self, photograph: Photograph, crop: Crop, side: int, asked: Tensor) -> Tensor:
+    def _scored(self, photograph: AnnotatedImage, crop: Crop, side: int, asked: Tensor) -> Tensor:
         """`(L, h, w)`, 0 where the annotation says nothing."""
-        known = torch.tensor([float(photograph.knows(lesion)) for lesion in asked.tolist()])
+        known = torch.tensor(
+            [float(photograph.knows(lesion)) for lesion in asked.tolist()],
+            dtype=torch.float32, device="cpu",
+        )  # fmt: skip
         scored = known[:, None, None].repeat(1, side // self.stride, side // self.stride)
         if photograph.ignored is not None:
             ignored = F.max_pool2d(crop.apply(photograph.ignored, side), self.stride)
@@ -194,34 +184,31 @@ class Crops(Dataset[Batch]):
 
     def _choose(self, generator: torch.Generator) -> tuple[int, int | None]:
         """A photograph, and the lesion that the crop shall show, if any."""
-        if self.without and _draw(generator) < self.config.negatives:
-            return _one_of(self.without, generator), None
-        weights = torch.tensor(list(self.focus.values()))
-        place = int(torch.multinomial(weights, 1, generator=generator))
+        if self.without and uniform(generator) < self.config.negatives:
+            return one_of(generator, self.without), None
+        (place,) = weighted(generator, list(self.focus.values()))
         lesion = list(self.focus)[place]
-        index = _one_of(self.having[lesion], generator)
-        return index, lesion if _draw(generator) < self.config.on_lesion else None
+        index = one_of(generator, self.having[lesion])
+        return index, lesion if uniform(generator) < self.config.on_lesion else None
 
     def _ask(
-        self, photographs: Sequence[Photograph], target: Tensor, generator: torch.Generator
+        self, photographs: Sequence[AnnotatedImage], target: Tensor, generator: torch.Generator
     ) -> Tensor:
         """For which lesions the crop is asked: places in the catalog, in rising order."""
         count = min(self.config.lesions or len(self.asked), len(self.asked))
-        readiness = torch.tensor(
-            [
-                (_SEEN if bool(target[i].amax() >= 0.5) else _UNSEEN)
-                if any(photograph.knows(i) for photograph in photographs)
-                else 1e-6
-                for i in self.asked
-            ]
-        )
-        chosen = torch.multinomial(readiness, count, generator=generator).sort().values
-        return torch.tensor(self.asked)[chosen]
+        readiness = [
+            (_SEEN if bool(target[i].amax() >= 0.5) else _UNSEEN)
+            if any(photograph.knows(i) for photograph in photographs)
+            else 1e-6
+            for i in self.asked
+        ]
+        chosen = sorted(weighted(generator, readiness, count))
+        return torch.tensor([self.asked[place] for place in chosen], device="cpu")
 
     def _with_clicks(self, number: int) -> bool:
         # one decision a step, since the prompts of a batch must have as many tokens each
-        step = _generator(self.config.seed, 1, number // self.config.batch_size)
-        return _draw(step) < self.config.clicks
+        step = generator_for(self.config.seed, STEP, number // self.config.batch_size)
+        return uniform(step) < self.config.clicks
 
     def _priors(self, index: int, asked: Tensor, generator: torch.Generator) -> Tensor:
         """Priors of the asked lesions, from all of their descriptions or from a few at random."""
@@ -229,40 +216,14 @@ class Crops(Dataset[Batch]):
         texts = []
         for lesion in asked.tolist():
             own = self.texts[lesion]
-            if _draw(generator) < 0.5:
-                count = int(torch.randint(1, 6, (), generator=generator))
-                own = own[torch.randperm(len(own), generator=generator)[:count]]
+            if uniform(generator) < 0.5:
+                own = own[some(generator, len(own), 1 + integer(generator, 5))]
             texts.append(F.normalize(own.mean(dim=0), dim=0))
         return min_max(similarity(features.float(), torch.stack(texts)), where)[0]
 
 
-def collate(batches: Sequence[Batch]) -> Batch:
-    """Several batches as one."""
-    first = batches[0]
-    scored = None
-    if any(b.scored is not None for b in batches):
-        scored = torch.cat(
-            [torch.ones_like(b.targets) if b.scored is None else b.scored for b in batches]
-        )
-    given = [b.clicks for b in batches if b.clicks is not None]
-    clicks = None
-    if given:
-        clicks = Clicks(
-            torch.cat([c.coordinates for c in given]), torch.cat([c.labels for c in given])
-        )
-    return Batch(
-        torch.cat([b.images for b in batches]),
-        torch.cat([b.priors for b in batches]),
-        torch.cat([b.targets for b in batches]),
-        scored,
-        torch.cat([b.classes for b in batches]),
-        clicks if first.clicks is not None else None,
-        tuple(name for b in batches for name in b.names),
-    )
-
-
 @torch.no_grad()
-def _clip_features(model: TPDRSeg, photograph: Photograph) -> tuple[Tensor, Tensor]:
+def _clip_features(model: TPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
     """CLIP's dense features in half precision, and the patches inside of the field of view."""
     encoder = model.explicit_prior
     image = F.interpolate(
@@ -279,16 +240,3 @@ def _join(windows: Sequence[Tensor]) -> Tensor:
     along = math.isqrt(len(windows))
     rows = [torch.cat(windows[i : i + along], dim=-1) for i in range(0, len(windows), along)]  # type: ignore[arg-type]
     return torch.cat(rows, dim=-2)
-
-
-def _generator(seed: int, stream: int, number: int) -> torch.Generator:
-    mixed = (seed * 2 + stream) * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9
-    return torch.Generator().manual_seed(mixed % 2**63)
-
-
-def _draw(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator))
-
-
-def _one_of(pool: Sequence[int], generator: torch.Generator) -> int:
-    return pool[int(torch.randint(len(pool), (), generator=generator))]

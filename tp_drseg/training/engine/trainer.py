@@ -22,10 +22,11 @@ from tp_drseg._runtime.files import make_folder
 from tp_drseg.errors import TrainingError
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.crops import Batch, Crops, collate
-from tp_drseg.training.data.remember import remembered
+from tp_drseg.training.data.batch import Batch, collate
+from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.feature_cache import cached_features
 from tp_drseg.training.engine.losses import segmentation_loss
-from tp_drseg.training.engine.parts import open_parts
+from tp_drseg.training.engine.parameter_groups import parameter_groups
 from tp_drseg.training.engine.records import Records, plot_loss
 from tp_drseg.training.engine.schedule import warm_constant, warm_cosine
 from tp_drseg.training.engine.state import load_state, save_state
@@ -75,7 +76,7 @@ class Trainer:
     each of which takes its share of every step's crops.
 
     Args:
-        model: the model; only what `open_parts` opens changes.
+        model: the model; only what `parameter_groups` opens changes.
         crops: what to train on.
         config: how the run goes; the crops' own.
         folder: where the run is checkpointed; a run found there is resumed.
@@ -112,7 +113,7 @@ class Trainer:
                 f"The model's weights are {model.dtype}, too short to learn. Load it with "
                 f"dtype='float32'; training.precision says what the work in between is done in."
             )
-        groups = open_parts(model, config.parts)
+        groups = parameter_groups(model, config.parts)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
             "%d of %d parameters learn",
@@ -149,7 +150,7 @@ class Trainer:
         Raises:
             TrainingError: when the loss is not finite; names the photographs of the step.
         """
-        remembering = remembered(self.model) if self.config.fixed_crops else nullcontext()
+        remembering = cached_features(self.model) if self.config.fixed_crops else nullcontext()
         with self.model.working(), remembering:
             self._run()
         if self.records is not None:

@@ -13,7 +13,7 @@ from tp_drseg.model import TPDRSeg
 _NEVER = "attention_biases"
 
 
-def open_parts(
+def parameter_groups(
     model: TPDRSeg, factors: Mapping[str, float]
 ) -> dict[float, dict[str, nn.Parameter]]:
     """Sets `requires_grad` and groups what learns by the factor of its learning rate.

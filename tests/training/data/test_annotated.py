@@ -11,8 +11,12 @@ from PIL import Image
 
 from tp_drseg.data.samples import MaskFile, Sample
 from tp_drseg.errors import DataError, ImageError
-from tp_drseg.training.data import photographs
-from tp_drseg.training.data.photographs import Photograph, load_photograph, load_photographs
+from tp_drseg.training.data import annotated
+from tp_drseg.training.data.annotated import (
+    AnnotatedImage,
+    load_annotated,
+    load_cached,
+)
 
 LESIONS = ("red", "pale", "absent", "not annotated")
 Y, X = np.mgrid[:120, :160]
@@ -35,7 +39,7 @@ def sample(tmp_path: Path) -> Sample:
 
 
 def test_a_square_of_the_field_of_view(sample: Sample) -> None:
-    found = load_photograph(sample, LESIONS, 198)
+    found = load_annotated(sample, LESIONS, 198)
     assert found.name == "eye"
     assert found.image.shape == (3, 198, 198) and found.image.dtype == torch.uint8
     assert found.masks.shape == (4, 198, 198) and found.masks.dtype == torch.uint8
@@ -56,14 +60,14 @@ def test_a_square_of_the_field_of_view(sample: Sample) -> None:
 
 def test_files_that_cannot_be_used(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="none"):
-        load_photograph(Sample("none", tmp_path / "none.png", {}), LESIONS, 64)
+        load_annotated(Sample("none", tmp_path / "none.png", {}), LESIONS, 64)
     Image.new("L", (20, 20)).save(tmp_path / "red.png")
     with pytest.raises(DataError, match=r"red\.png"):
-        load_photograph(sample, LESIONS, 64)
+        load_annotated(sample, LESIONS, 64)
 
 
-def equal(one: Photograph, other: Photograph) -> bool:
-    def tensors(p: Photograph) -> list[torch.Tensor]:
+def equal(one: AnnotatedImage, other: AnnotatedImage) -> bool:
+    def tensors(p: AnnotatedImage) -> list[torch.Tensor]:
         return [p.image, p.masks, p.field_of_view, *([] if p.ignored is None else [p.ignored])]
 
     pairs = zip(tensors(one), tensors(other), strict=True)
@@ -76,7 +80,7 @@ def test_what_is_neither_lesion_nor_background(sample: Sample, tmp_path: Path) -
     mask[20:30, 60:70], mask[40:60, 60:80] = 255, 127
     Image.fromarray(mask).save(tmp_path / "red.png")
     red = MaskFile(tmp_path / "red.png", values=(255,), ignored=(127,))
-    found = load_photograph(replace(sample, masks={**sample.masks, "red": red}), LESIONS, 198)
+    found = load_annotated(replace(sample, masks={**sample.masks, "red": red}), LESIONS, 198)
     assert found.ignored is not None and found.ignored.shape == found.masks.shape
     assert int(found.masks[0].sum()) == pytest.approx(400, abs=45)
     assert int(found.ignored[0].sum()) == pytest.approx(1600, abs=200)
@@ -89,25 +93,25 @@ def test_the_cache_gives_what_the_files_give(
 ) -> None:
     red = replace(sample.masks["red"], ignored=(3,))
     samples = [sample, replace(sample, name="other", masks={**sample.masks, "red": red})]
-    direct = [load_photograph(s, LESIONS, 64) for s in samples]
+    direct = [load_annotated(s, LESIONS, 64) for s in samples]
     assert direct[0].ignored is None and direct[1].ignored is not None
-    fresh = load_photographs(samples, LESIONS, 64, tmp_path / "cache")
+    fresh = load_cached(samples, LESIONS, 64, tmp_path / "cache")
     assert all(map(equal, fresh, direct))
 
     def never(*_: object) -> None:
         raise AssertionError("read anew")
 
-    monkeypatch.setattr(photographs, "read_image", never)
-    again = load_photographs(samples, LESIONS, 64, tmp_path / "cache")
+    monkeypatch.setattr(annotated, "read_image", never)
+    again = load_cached(samples, LESIONS, 64, tmp_path / "cache")
     assert all(map(equal, again, direct))
     # what a run does to them does not reach the cache
     again[0].image.zero_()
-    assert equal(load_photographs(samples[:1], LESIONS, 64, tmp_path / "cache")[0], direct[0])
+    assert equal(load_cached(samples[:1], LESIONS, 64, tmp_path / "cache")[0], direct[0])
 
 
 @pytest.mark.parametrize("change", ["photograph", "mask", "rule", "diameter", "lesions"])
 def test_what_has_changed_is_read_anew(sample: Sample, tmp_path: Path, change: str) -> None:
-    load_photographs([sample], LESIONS, 64, tmp_path / "cache")
+    load_cached([sample], LESIONS, 64, tmp_path / "cache")
     diameter, lesions = 64, LESIONS
     if change in ("photograph", "mask"):
         path = tmp_path / ("eye.png" if change == "photograph" else "red.png")
@@ -123,17 +127,15 @@ def test_what_has_changed_is_read_anew(sample: Sample, tmp_path: Path, change: s
         diameter = 80
     else:
         lesions = ("pale", "red")
-    (found,) = load_photographs([sample], lesions, diameter, tmp_path / "cache")
-    assert equal(found, load_photograph(sample, lesions, diameter))
+    (found,) = load_cached([sample], lesions, diameter, tmp_path / "cache")
+    assert equal(found, load_annotated(sample, lesions, diameter))
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
 
 
 def test_the_cache_of_files_that_are_missing(sample: Sample, tmp_path: Path) -> None:
     (tmp_path / "red.png").unlink()
     with pytest.raises(DataError, match=r"red\.png"):
-        load_photographs([sample], LESIONS, 64, tmp_path / "cache")
+        load_cached([sample], LESIONS, 64, tmp_path / "cache")
     with pytest.raises(ImageError, match="none"):
-        load_photographs(
-            [Sample("none", tmp_path / "none.png", {})], LESIONS, 64, tmp_path / "cache"
-        )
+        load_cached([Sample("none", tmp_path / "none.png", {})], LESIONS, 64, tmp_path / "cache")
     assert not list(tmp_path.glob("cache/*"))

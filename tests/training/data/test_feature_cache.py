@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tp_drseg.training.data.remember import remembered
+from tp_drseg.training.data.feature_cache import cached_features
 
 Make = Callable[..., Any]
 
@@ -36,7 +36,7 @@ def test_what_is_remembered_is_what_would_be_computed(
     model.train()
     expected = [model(x, priors, classes) for x in images]
     calls = counting(model)
-    with remembered(model):
+    with cached_features(model):
         for _ in range(3):
             for x, logits in zip(images, expected, strict=True):
                 assert torch.equal(model(x, priors, classes), logits)
@@ -56,14 +56,14 @@ def test_what_learns_is_not_remembered(make_model: Make) -> None:
     priors, classes = torch.rand(1, 1, 4, 4), torch.tensor([0])
     model.detail_head.requires_grad_(True)
     torch.nn.init.normal_(model.detail_head.choose.layers[-1].weight)
-    with remembered(model):
+    with cached_features(model):
         before = model(image, priors, classes)
         with torch.no_grad():
             model.detail_head.last.bias += 1
         assert not torch.equal(model(image, priors, classes), before)
     model.image_encoder.backbone.requires_grad_(True)
     calls = counting(model)
-    with remembered(model):
+    with cached_features(model):
         for _ in range(2):
             model(image, priors, classes)
     assert calls == [2]

@@ -14,7 +14,7 @@ from tp_drseg.modules.image_encoder import SharedFeatures
 
 
 @contextmanager
-def remembered(model: TPDRSeg) -> Iterator[None]:
+def cached_features(model: TPDRSeg) -> Iterator[None]:
     """For a while, a model in training keeps its shared features of every image that it sees.
 
     Those of the detail head too, if it is frozen. What learns is never kept: where a part of the

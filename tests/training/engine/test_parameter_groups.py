@@ -4,19 +4,19 @@ import pytest
 
 from tp_drseg.errors import TrainingError
 from tp_drseg.model import TPDRSeg
-from tp_drseg.training.engine.parts import open_parts
+from tp_drseg.training.engine.parameter_groups import parameter_groups
 
 
 def test_by_itself_the_model_s_own_choice_learns(model: TPDRSeg) -> None:
     own = {name for name, _ in model.trained_parameters()}
-    groups = open_parts(model, {})
+    groups = parameter_groups(model, {})
     assert groups.keys() == {1.0} and set(groups[1.0]) == own
     assert {name for name, _ in model.trained_parameters()} == own
 
 
 def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
     stage = "image_encoder.backbone.stages.3."
-    groups = open_parts(
+    groups = parameter_groups(
         model, {stage: 0.3, f"{stage}blocks.0.mlp.": 0.1, "detail_head.": 3, "mask_decoder.": 0}
     )
     assert groups.keys() == {0.1, 0.3, 1.0, 3}
@@ -31,7 +31,7 @@ def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
 
 
 def test_what_nothing_uses_and_clip_stay_closed(model: TPDRSeg) -> None:
-    groups = open_parts(model, {"": 0.5})
+    groups = parameter_groups(model, {"": 0.5})
     names = set(groups[0.5])
     assert groups.keys() == {0.5} and any(".backbone." in name for name in names)
     assert not any(n.startswith(("explicit_prior.", "prompt_encoder.")) for n in names)
@@ -41,9 +41,9 @@ def test_what_nothing_uses_and_clip_stay_closed(model: TPDRSeg) -> None:
 @pytest.mark.parametrize("prefix", ["decoder.", "explicit_prior.", "prompt_encoder."])
 def test_names_of_nothing_that_can_learn(model: TPDRSeg, prefix: str) -> None:
     with pytest.raises(TrainingError, match=f"'{prefix}'.*mask_decoder., prompt_generator."):
-        open_parts(model, {prefix: 1.0})
+        parameter_groups(model, {prefix: 1.0})
 
 
 def test_nothing_learns(model: TPDRSeg) -> None:
     with pytest.raises(TrainingError, match="Nothing learns"):
-        open_parts(model, {"": 0.0})
+        parameter_groups(model, {"": 0.0})

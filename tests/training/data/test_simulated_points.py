@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tp_drseg.modules.clicks import BESIDE, BOTTOM_RIGHT, IGNORED, ON, TOP_LEFT
-from tp_drseg.training.data.clicks import simulate_clicks
+from tp_drseg.training.data.simulated_points import simulate_points
 
 SCALE = 4
 BOXES = {(2, 1, 5, 4), (8, 6, 12, 7)}  # left, top, right, bottom; ends exclusive
@@ -27,7 +27,7 @@ def test_clicks_say_what_the_target_says(target: Tensor) -> None:
     counts = {"on": 0, "beside": 0, "box": 0}
     boxes = set()
     for _ in range(400):
-        clicks = simulate_clicks(target, SCALE, generator)
+        clicks = simulate_points(target, SCALE, generator)
         assert clicks.coordinates.shape == (3, 4, 2) and clicks.labels.shape == (3, 4)
         assert clicks.labels.dtype == torch.int64
         for lesion in range(3):
@@ -60,7 +60,7 @@ def test_clicks_say_what_the_target_says(target: Tensor) -> None:
 
 def test_the_generator_decides(target: Tensor) -> None:
     one, same, other = (
-        simulate_clicks(target, SCALE, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        simulate_points(target, SCALE, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(one.coordinates, same.coordinates) and torch.equal(one.labels, same.labels)
     assert not torch.equal(one.coordinates, other.coordinates)

@@ -1,4 +1,4 @@
-"""Simulated clicks, so that the decoder keeps listening to points and boxes beside the text."""
+"""Simulated points and boxes, so that the decoder keeps listening to them beside the text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from tp_drseg.modules.clicks import BESIDE, BOTTOM_RIGHT, IGNORED, ON, TOP_LEFT, Clicks
+from tp_drseg.training.data.draws import integer, uniform
 
 
-def simulate_clicks(target: Tensor, scale: int, generator: torch.Generator) -> Clicks:
-    """Four tokens a lesion: a point on it, a point beside it, and the corners of a box.
+def simulate_points(target: Tensor, scale: int, generator: torch.Generator) -> Clicks:
+    """Simulate four tokens a lesion: a point on it, a point beside it, and the corners of a box.
 
     Where a lesion is present, half of the time its point and half of the time the box round one
     of its regions is given; the rest is `IGNORED`.
@@ -22,36 +23,35 @@ def simulate_clicks(target: Tensor, scale: int, generator: torch.Generator) -> C
         generator: the source of randomness.
     """
     count = len(target)
-    coordinates = torch.zeros(count, 4, 2)
-    labels = torch.full((count, 4), IGNORED)
+    coordinates = torch.zeros(count, 4, 2, dtype=torch.float32, device="cpu")
+    labels = torch.full((count, 4), IGNORED, dtype=torch.int64, device="cpu")
     for i, mask in enumerate(target >= 0.5):
         beside = _pick((~mask).nonzero(), generator)
-        if beside is not None and float(torch.rand((), generator=generator)) < 0.5:
+        if beside is not None and uniform(generator) < 0.5:
             coordinates[i, 1], labels[i, 1] = beside, BESIDE
         if (on := _pick(mask.nonzero(), generator)) is None:
             continue
-        if float(torch.rand((), generator=generator)) < 0.5:
+        if uniform(generator) < 0.5:
             coordinates[i, 0], labels[i, 0] = on, ON
         else:
             coordinates[i, 2:] = _box_round(mask, on)
-            labels[i, 2:] = torch.tensor([TOP_LEFT, BOTTOM_RIGHT])
+            labels[i, 2:] = labels.new_tensor([TOP_LEFT, BOTTOM_RIGHT])
     # a click counts from the centre of the first pixel
     return Clicks(coordinates * scale - 0.5, labels)
 
 
 def _pick(places: Tensor, generator: torch.Generator) -> Tensor | None:
-    """One of `(n, 2)` rows and columns, as the x and y of that pixel's centre."""
+    """Draw one of `(n, 2)` rows and columns, as the x and y of that pixel's centre."""
     if not len(places):
         return None
-    row, column = places[int(torch.randint(len(places), (), generator=generator))].tolist()
-    return torch.tensor([column + 0.5, row + 0.5])
+    row, column = places[integer(generator, len(places))].tolist()
+    return torch.tensor([column + 0.5, row + 0.5], dtype=torch.float32, device="cpu")
 
 
 def _box_round(mask: Tensor, point: Tensor) -> Tensor:
-    """The corners `(2, 2)` of the box round the region of `mask` that holds `point`."""
+    """Return the corners `(2, 2)` of the box round the region of `mask` that holds `point`."""
     regions, _ = ndimage.label(mask.numpy(), structure=np.ones((3, 3)))
     region = regions[int(point[1]), int(point[0])]
     rows, columns = ndimage.find_objects(regions)[region - 1]
-    return torch.tensor(
-        [[columns.start, rows.start], [columns.stop, rows.stop]], dtype=torch.float32
-    )
+    corners = [[columns.start, rows.start], [columns.stop, rows.stop]]
+    return torch.tensor(corners, dtype=torch.float32, device="cpu")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from tp_drseg.training.data.augment import Crop, random_crop, random_light
+from tp_drseg.training.data.geometric import Crop, random_crop
 
 
 def crop(
@@ -135,25 +134,3 @@ def test_a_crop_as_large_as_the_photograph_is_all_of_it() -> None:
     target[0, 0] = 1
     found = random_crop(target, 1.0, torch.Generator(), (1.0, 1.0), turn=False)
     assert found == Crop((0.5, 0.5), 1.0, 0.0, False)
-
-
-def test_light() -> None:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(3, 16, 16, generator=generator) * 0.9 + 0.05
-    image[:, :4] = 0  # the surround
-    results = [random_light(image, generator) for _ in range(40)]
-    for found in results:
-        assert found.shape == image.shape and found.dtype == torch.float32
-        assert found.min() >= 0 and found.max() <= 1
-        assert not found[:, :4].any()
-    changes = [float((found - image).abs().mean()) for found in results]
-    assert max(changes) < 0.4 and sum(change > 0.01 for change in changes) > 30
-    assert all(not torch.equal(one, other) for one, other in pairwise(results))
-
-
-def test_light_comes_from_the_generator_alone() -> None:
-    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
-    before = torch.random.get_rng_state()
-    again = [random_light(image, torch.Generator().manual_seed(5)) for _ in range(2)]
-    assert torch.equal(*again)
-    assert torch.equal(torch.random.get_rng_state(), before)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Photograph:
+class AnnotatedImage:
     """One annotated photograph, its field of view padded to a square.
 
     Attributes:
@@ -47,7 +47,7 @@ class Photograph:
         return self.annotated is None or self.annotated[lesion]
 
 
-def load_photograph(sample: Sample, lesions: Sequence[str], diameter: int) -> Photograph:
+def load_annotated(sample: Sample, lesions: Sequence[str], diameter: int) -> AnnotatedImage:
     """Reads a sample and scales its field of view to `diameter` pixels.
 
     Raises:
@@ -55,19 +55,19 @@ def load_photograph(sample: Sample, lesions: Sequence[str], diameter: int) -> Ph
         DataError: when a mask cannot be read or has another size than the photograph.
     """
     pixels = _pixels(sample, lesions, diameter)
-    return _photograph(sample, lesions, pixels)
+    return _annotated(sample, lesions, pixels)
 
 
-def load_photographs(
+def load_cached(
     samples: Sequence[Sample], lesions: Sequence[str], diameter: int, cache: Path
-) -> list[Photograph]:
-    """Reads samples as `load_photograph` does, into files of `cache` that are mapped into memory.
+) -> list[AnnotatedImage]:
+    """Reads samples as `load_annotated` does, into files of `cache` that are mapped into memory.
 
     So a data set larger than the memory can be trained on, and a run that is started again does
     not read the photographs anew.
 
     Raises:
-        ImageError, DataError: see `load_photograph`.
+        ImageError, DataError: see `load_annotated`.
         OutputError: when `cache` cannot be written.
     """
     photographs = []
@@ -78,7 +78,7 @@ def load_photographs(
                 np.save(file, _pixels(sample, lesions, diameter))
             logger.info("read %d of %d photographs: %s", number, len(samples), sample.name)
         # copy on write: torch warns about memory that cannot be written
-        photographs.append(_photograph(sample, lesions, np.load(path, mmap_mode="c")))
+        photographs.append(_annotated(sample, lesions, np.load(path, mmap_mode="c")))
     return photographs
 
 
@@ -101,9 +101,9 @@ def _pixels(sample: Sample, lesions: Sequence[str], diameter: int) -> NDArray[np
     return square
 
 
-def _photograph(sample: Sample, lesions: Sequence[str], pixels: NDArray[np.uint8]) -> Photograph:
+def _annotated(sample: Sample, lesions: Sequence[str], pixels: NDArray[np.uint8]) -> AnnotatedImage:
     tensor, end = torch.from_numpy(pixels), 4 + len(lesions)
-    return Photograph(
+    return AnnotatedImage(
         name=sample.name,
         image=tensor[:3],
         field_of_view=tensor[3:4],
