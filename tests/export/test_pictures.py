@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,33 @@ def test_other_endings_are_refused(tmp_path: Path, name: str) -> None:
         save_picture(Image.fromarray(GREY), tmp_path / name)
     with pytest.raises(OutputError, match="end in"):
         save_mask(square(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+SHORT = """
+import resource, signal, sys
+import numpy as np
+from PIL import Image
+from tp_drseg.errors import OutputError
+from tp_drseg.export import save_mask, save_picture
+noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    if sys.argv[1].endswith(".mask.png"):
+        save_mask(noise[..., 0] > 99, sys.argv[1])
+    else:
+        save_picture(Image.fromarray(noise), sys.argv[1])
+except OutputError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+@pytest.mark.parametrize("name", ["x.jpg", "x.tif", "x.png", "x.mask.png"])
+def test_no_file_is_cut_where_the_disk_takes_less(tmp_path: Path, name: str) -> None:
+    line = [sys.executable, "-c", SHORT, str(tmp_path / name)]
+    assert subprocess.check_output(line, text=True).startswith("refused: ")
     assert list(tmp_path.iterdir()) == []
 
 

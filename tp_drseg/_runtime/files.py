@@ -76,13 +76,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whose content is known, whole or not at all; see `atomic_write`.
+
+    Whatever an encoder makes of a short write, these bytes are either all there or the call fails.
+    """
+    with atomic_write(path) as file:
+        file.write(data)
+        file.flush()
+        if (size := os.fstat(file.fileno()).st_size) != len(data):
+            raise OSError(errno.EIO, f"{size} of {len(data)} bytes were written")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all; see :func:`atomic_write`.
 
     File names that are not valid Unicode keep their bytes.
     """
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8", errors="surrogateescape"))
+    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from tp_drseg._runtime.files import atomic_write
+from tp_drseg._runtime.files import write_bytes
 from tp_drseg.errors import OutputError
 
 # JPEG without chroma subsampling, or thin coloured lines would smear.
@@ -47,7 +48,21 @@ def save_picture(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
         OutputError: The ending is another one, or the file cannot be written.
     """
     path = check_picture_name(path)
-    format, options = _FORMATS[path.suffix.lower()]
-    with atomic_write(path) as file:
-        picture.save(file, format=format, **options)
+    write_bytes(path, encode_picture(picture, path.suffix))
     return path
+
+
+def encode_picture(picture: Image.Image, suffix: str) -> bytes:
+    """Return a picture as the bytes of a file with this ending.
+
+    Encoding in memory is what makes a cut file impossible: Pillow takes a short write to a file
+    for a whole one.
+
+    Args:
+        picture: An RGB or grey picture.
+        suffix: One of `.png`, `.jpg`, `.jpeg`, `.tif` and `.tiff`, in either case.
+    """
+    format, options = _FORMATS[suffix.lower()]
+    data = io.BytesIO()
+    picture.save(data, format=format, **options)
+    return data.getvalue()
