@@ -98,7 +98,7 @@ def test_a_limit_that_leaves_no_mark_is_told(
         (point,) = choose_operating_points(
             fake_model, samples, lesion_free=free, most_marked=0
         ).values()
-    assert "no haemorrhage is marked" in caplog.text
+    assert "No haemorrhage is marked" in caplog.text
     assert (point.threshold, point.sensitivity, point.precision) == (1, 0, None)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from tp_drseg.data import Sample
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
-from tp_drseg.evaluation.evaluate import CONVENTION, evaluate
+from tp_drseg.evaluation.convention import convention_text
+from tp_drseg.evaluation.evaluate import evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.tables import as_table
 from tp_drseg.lesions import Lesion
@@ -113,11 +114,11 @@ def finetune(
         + ("" if train else "The parent's lesions are segmented as the parent does, to the bit.")
     }
     if validation:
-        found = evaluate(model, validation, bootstrap=0)["own"]
+        found = evaluate(model, validation, bootstrap=0)
         scored = {score.lesion for score in found if score.photographs}
         rows = {name: row for name, row in as_table(found).items() if name in scored}
         facts[f"Validation on {len(validation)} photographs"] = rows
-        facts["Convention"] = CONVENTION
+        facts["Convention"] = convention_text()
     model.config = model.config.replace(training=facts)
     model.save_pretrained(out / "model")
     return model

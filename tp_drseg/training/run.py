@@ -19,9 +19,11 @@ from tp_drseg._runtime.files import write_json, write_text
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free, split_folds
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
-from tp_drseg.evaluation.evaluate import CONVENTION, evaluate
+from tp_drseg.evaluation.convention import convention_text
+from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.plots import precision_recall_plot
+from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.tables import as_table
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
@@ -122,7 +124,7 @@ def run(config: RunConfig, out: Path) -> TPDRSeg:
     crops = Crops(model, photographs, config.training)
 
     def validate(model: TPDRSeg, folder: Path) -> dict[str, float]:
-        found = evaluate(model, split.validation, bootstrap=0)["own"]
+        found = evaluate(model, split.validation, bootstrap=0)
         write_text(folder / "precision_recall.svg", precision_recall_plot(found))
         areas = {score.lesion: score.average_precision for score in found}
         return {"mean": found.mean.average_precision, **areas}
@@ -144,11 +146,10 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
     choose_operating_points(
         model, split.validation, lesion_free=split.lesion_free, most_marked=most_marked
     )
-    found = evaluate(
-        model,
-        split.validation,
-        lesion_free=split.lesion_free,
-        descriptions=("own", "held_out") if all(x.held_out for x in model.catalog) else ("own",),
+    own, held_out = Descriptions.OWN, Descriptions.HELD_OUT
+    found = evaluate_folds(
+        [Fold(model, split.validation, split.lesion_free)],
+        descriptions=(own, held_out) if all(x.held_out for x in model.catalog) else (own,),
     )
     names = ", ".join(sample.name for sample in split.validation)
     free = {
@@ -156,18 +157,18 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
             "marked, mean": f"{score.lesion_free.marked_mean:.4%}",
             "marked, most": f"{score.lesion_free.marked_max:.4%}",
         }
-        for score in found["own"]
+        for score in found[own]
         if score.lesion_free is not None
     }
     facts: dict[str, Any] = {
         **model.config.training,
         "Validation": f"{len(split.validation)} photographs that no training saw ({names}). The "
         f"operating points were chosen on these same photographs, which flatters what is taken "
-        f"at them: Dice, precision and sensitivity. {CONVENTION}",
-        "Validation: with the model's own descriptions": as_table(found["own"]),
+        f"at them: Dice, precision and sensitivity. {convention_text()}",
+        "Validation: with the model's own descriptions": as_table(found[own]),
     }
-    if "held_out" in found:
-        facts["Validation: with held-out descriptions"] = as_table(found["held_out"])
+    if held_out in found:
+        facts["Validation: with held-out descriptions"] = as_table(found[held_out])
     if free:
         title = (
             f"Share of the field of view marked on {len(split.lesion_free)} lesion-free photographs"

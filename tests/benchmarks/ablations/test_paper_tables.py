@@ -93,8 +93,8 @@ def test_draws_are_those_of_resampled_photographs() -> None:
                 lesion=lesion, probability=probability, truth=truth, scored=np.ones(200, bool)
             )
             histograms(seen, truth, cases[-1])  # type: ignore[arg-type]
-        lesions.append(SimpleNamespace(lesion=lesion, with_lesion=1, cases=cases))
-    absent = SimpleNamespace(lesion="hard exudate", with_lesion=0, cases=[])
+        lesions.append(SimpleNamespace(lesion=lesion, with_lesion=1, per_photograph=cases))
+    absent = SimpleNamespace(lesion="hard exudate", with_lesion=0, per_photograph=[])
 
     class Found(list[Any]):
         photographs = names
@@ -108,11 +108,11 @@ def test_draws_are_those_of_resampled_photographs() -> None:
             truth = np.concatenate([pixels[lesion.lesion][i][0] for i in drawn])
             probability = np.concatenate([pixels[lesion.lesion][i][1] for i in drawn])
             areas.append(average_precision_score(truth, probability) if truth.any() else np.nan)
-            own = [lesion.cases[i].dice for i in drawn]
+            own = [lesion.per_photograph[i].dice for i in drawn]
             dices.append(np.nanmean(own) if not np.isnan(own).all() else np.nan)
         np.testing.assert_allclose(draws["average_precision"][number], np.mean(areas), atol=1e-6)
         np.testing.assert_allclose(draws["dice_per_image"][number], np.mean(dices), atol=1e-12)
-    lesions[0].cases[0].dice = lesions[0].cases[1].dice = float("nan")
+    lesions[0].per_photograph[0].dice = lesions[0].per_photograph[1].dice = float("nan")
     assert np.isnan(mean_draws(found, histograms, 8, seed=3)["average_precision"]).all()
     assert mean_draws(found, histograms, 0, seed=3)["average_precision"].shape == (0,)
 
