@@ -103,7 +103,7 @@ def prepare(options: argparse.Namespace) -> Bench:
     from benchmarks.ablations.row_run import Bench
     from tp_drseg.training.config import TrainingConfig
     from tp_drseg.training.data.annotated import load_cached
-    from tp_drseg.training.engine.trainer import launch
+    from tp_drseg.training.engine.launch import launch
     from tp_drseg.training.run import split_data
     from tp_drseg.training.run_config import DataConfig
 

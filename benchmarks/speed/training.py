@@ -28,11 +28,12 @@ from tp_drseg.training.data.annotated import (
 )
 from tp_drseg.training.data.batch import Batch
 from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.losses import segmentation_loss
 from tp_drseg.training.engine.parameter_groups import parameter_groups
 from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.engine.schedule import warm_cosine
-from tp_drseg.training.engine.trainer import Trainer, launch
+from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.run_config import read_run, recipe
 
 PRECISIONS = {"auto": "auto", "float32": "float32", "bfloat16": "bf16"}

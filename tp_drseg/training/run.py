@@ -30,7 +30,8 @@ from tp_drseg.model import TPDRSeg
 from tp_drseg.training.clip.train import save_clip, train_clip
 from tp_drseg.training.data.annotated import AnnotatedImage, load_cached
 from tp_drseg.training.data.crops import Crops, check_lesions
-from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer, launch
+from tp_drseg.training.engine.launch import launch
+from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer
 from tp_drseg.training.run_config import DataConfig, RunConfig, StartConfig, read_run, write_run
 from tp_drseg.training.start import start_from
 
