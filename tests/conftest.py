@@ -142,6 +142,20 @@ def retina(_retina: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
+def draw_eye() -> Callable[[int], NDArray[np.uint8]]:
+    """`draw_eye(side)`: an orange disc with dark stripes on black, `(side, side, 3)` uint8."""
+
+    def drawn(side: int = 64) -> NDArray[np.uint8]:
+        y, x = np.mgrid[:side, :side]
+        pixels = np.zeros((side, side, 3), np.uint8)
+        pixels[np.hypot(x - side / 2, y - side / 2) < 0.45 * side] = (190, 95, 40)
+        pixels[::7] = pixels[::7] * 0.9
+        return pixels
+
+    return drawn
+
+
+@pytest.fixture
 def mobile_sam() -> Path:
     """MobileSAM's published checkpoint, when it lies beside the repository."""
     path = REPOSITORY.parent / "shared" / "weights" / "mobile_sam.pt"
