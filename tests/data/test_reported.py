@@ -16,7 +16,7 @@ from tp_drseg.data.masks import read_mask
 from tp_drseg.errors import DataError, TPDRSegError
 from tp_drseg.images import read_image
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.training.data.photographs import load_photographs
+from tp_drseg.training.data.annotated import load_cached
 
 CATALOG = LesionCatalog.default()
 SHOWN, STORED = (144, 96), (96, 144)
@@ -131,5 +131,5 @@ def test_check_refuses_what_training_stops_on(unusable: Path) -> None:
 def test_training_names_the_photograph_it_stops_on(unusable: Path, tmp_path: Path) -> None:
     samples = read_dataset(unusable.parents[1], "folder", None, CATALOG)
     with pytest.raises(TPDRSegError) as caught:
-        load_photographs(samples, CATALOG.names, 64, tmp_path / "cache")
+        load_cached(samples, CATALOG.names, 64, tmp_path / "cache")
     assert unusable.name in str(caught.value)
