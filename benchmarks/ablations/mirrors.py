@@ -92,7 +92,7 @@ def averages(logits: dict[Way, Maps]) -> Iterator[tuple[str, Maps]]:
         groups["all diameters with mirror images"] = list(logits)
     for name, ways in groups.items():
         mean = np.mean([logits[way] for way in ways], axis=0, dtype=np.float32)
-        yield name, 1 / (1 + np.exp(-mean))
+        yield name, np.asarray(1 / (1 + np.exp(-mean)), np.float32)
 
 
 if __name__ == "__main__":

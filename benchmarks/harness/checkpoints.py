@@ -18,10 +18,10 @@ DIAMETERS = {"whole": 1024, "tiled": 1792}
 
 
 def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
-    """The folder of a checkpoint, made below `folder` when it is not there yet.
+    """Return the folder of a checkpoint, made below `folder` when it is not there yet.
 
     Args:
-        size: one of `speed.SIZES`; there are no trained weights for `vit_b`, so it has random ones.
+        size: of `tiny`, `vit_b` and `vit_b_1024`; only the first has trained weights.
         frame: one of `FRAMES`.
         folder: where checkpoints are kept for this run.
     """
@@ -47,7 +47,7 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
 
 
 def random_model(config: TPDRSegConfig) -> TPDRSeg:
-    """A model with seeded random weights whose answer depends on every one of them."""
+    """Return a model with seeded random weights whose answer depends on every one of them."""
     torch.manual_seed(0)
     model = TPDRSeg(config).eval()
     stir_zeros(model)
@@ -56,7 +56,7 @@ def random_model(config: TPDRSegConfig) -> TPDRSeg:
 
 
 def stir_zeros(model: nn.Module) -> None:
-    """Gives seeded random values to every parameter that is all zero.
+    """Give seeded random values to every parameter that is all zero.
 
     Those are what starts without a say: the injectors' value projections, the detail head's last
     layer, and SAM's position embeddings.
@@ -71,7 +71,7 @@ def stir_zeros(model: nn.Module) -> None:
 
 @torch.inference_mode()
 def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
-    """Scales the decoder's last layer until logits vary as those of a trained model do.
+    """Scale the decoder's last layer until logits vary as those of a trained model do.
 
     Those of random weights are all near 0, where no difference would be seen.
     """

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.harness.ways import Setting, load_ours, load_plain, timed
+from benchmarks.harness.setting import Setting, dtype_name, load_ours, timed
 from benchmarks.reference.network import PlainTPDRSeg
+from benchmarks.speed.ways import load_plain
 from tp_drseg.model import TPDRSeg
 
 BATCHES = (1, 8)
 
 
 def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str, Any]:
-    """Model passes on random images that lie on the card: CLIP, encoder and decoder, all lesions.
+    """Time CLIP, encoder and decoder for all lesions of random images that lie on the card.
 
     Args:
         setting: how to run it.
@@ -33,7 +34,7 @@ def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str
     for values in batches.values():
         values["share_of_floor"] = floor / values["milliseconds"]
     return {
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": dtype_name(model.dtype),
         "compiled": compiled,
         "lesions": len(model.catalog),
         "gflops": flops / 1e9,
@@ -70,7 +71,7 @@ def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
 
 @torch.inference_mode()
 def necessary_flops(plain: PlainTPDRSeg) -> float:
-    """Multiplications and additions for all lesions of one image, nothing done twice.
+    """Count multiplications and additions for all lesions of one image, nothing done twice.
 
     CLIP's image side and all before the first injector count once, the rest for each lesion.
     """
