@@ -18,9 +18,8 @@ from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.records import read_table
-from tp_drseg.training.engine.trainer import Trainer
+from tp_drseg.training.engine.trainer import Trainer, launch
 
 QUICK = {"": 0.0, "prompt_generator.": 1.0, "detail_head.": 1.0}  # small checkpoints
 

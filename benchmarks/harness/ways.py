@@ -1,4 +1,4 @@
-"""Where and how a measurement runs, the model that it asks, and the timing of a call."""
+"""Loading the two ways that are compared, and timing a call."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
+if TYPE_CHECKING:
+    from benchmarks.reference.network import PlainTPDRSeg
+    from tp_drseg.model import TPDRSeg
 
-from tp_drseg.model import TPDRSeg
-
-Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
@@ -36,28 +35,33 @@ class Setting:
 
 
 def set_threads(threads: int) -> None:
-    """Set PyTorch's number of threads; 0 leaves it."""
+    """Sets PyTorch's number of threads; 0 leaves it."""
+    import torch
+
     if threads:
         torch.set_num_threads(threads)
 
 
 def load_ours(setting: Setting) -> TPDRSeg:
-    """Return the package's model."""
+    """The package's model."""
+    from tp_drseg.model import TPDRSeg
+
     set_threads(setting.threads)
     return TPDRSeg.from_pretrained(
         str(setting.checkpoint), device=setting.device, dtype=setting.dtype
     )
 
 
-def timed(
-    call: Callable[Given, Result], *given: Given.args, **options: Given.kwargs
-) -> tuple[float, Result]:
-    """Return the seconds of a call whose result is in main memory, and the result."""
+def load_plain(setting: Setting) -> PlainTPDRSeg:
+    """The plain reference, in float32 whatever the setting's dtype."""
+    from benchmarks.reference.network import PlainTPDRSeg
+
+    set_threads(setting.threads)
+    return PlainTPDRSeg.from_folder(setting.checkpoint, setting.device)
+
+
+def timed(call: Callable[..., Result], *given: Any, **options: Any) -> tuple[float, Result]:
+    """Seconds of a call whose result is in main memory, and the result."""
     start = time.perf_counter()
     result = call(*given, **options)
     return time.perf_counter() - start, result
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return the name of a type without its module: `bfloat16`."""
-    return str(dtype).removeprefix("torch.")
