@@ -70,7 +70,7 @@ def every_way(
     found, field = {}, np.zeros(0, bool)
     try:
         for diameter, mirrored in itertools.product(diameters, (False, True)):
-            model.config = config.replace(inference={"working_diameter": diameter})
+            model.config = config.replace(working_diameter=diameter)
             seen = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
             view = FundusView(model, seen, keep=False, warn=False)
             probability, _ = probabilities(view, lesions, texts)
@@ -92,7 +92,7 @@ def averages(logits: dict[Way, Maps]) -> Iterator[tuple[str, Maps]]:
         groups["all diameters with mirror images"] = list(logits)
     for name, ways in groups.items():
         mean = np.mean([logits[way] for way in ways], axis=0, dtype=np.float32)
-        yield name, 1 / (1 + np.exp(-mean))
+        yield name, np.asarray(1 / (1 + np.exp(-mean)), np.float32)
 
 
 if __name__ == "__main__":

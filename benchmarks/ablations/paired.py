@@ -48,9 +48,9 @@ def mean_draws(
     for score in evaluation:
         if not score.with_lesion:
             continue
-        own = weights[:, [names.index(case.photograph) for case in score.cases]]
+        own = weights[:, [names.index(case.photograph) for case in score.per_photograph]]
         found["average_precision"].append(pooled_areas(histograms.by_lesion[score.lesion], own)[0])
-        dice = np.array([case.dice for case in score.cases])
+        dice = np.array([case.dice for case in score.per_photograph])
         has = ~np.isnan(dice)
         found["dice_per_image"].append(ratio(own[:, has] @ dice[has], own[:, has].sum(axis=1)))
         if has.sum() < 2:

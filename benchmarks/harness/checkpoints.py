@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -17,10 +18,10 @@ DIAMETERS = {"whole": 1024, "tiled": 1792}
 
 
 def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
-    """The folder of a checkpoint, made below `folder` when it is not there yet.
+    """Return the folder of a checkpoint, made below `folder` when it is not there yet.
 
     Args:
-        size: one of `speed.SIZES`; there are no trained weights for `vit_b`, so it has random ones.
+        size: of `tiny`, `vit_b` and `vit_b_1024`; only the first has trained weights.
         frame: one of `FRAMES`.
         folder: where checkpoints are kept for this run.
     """
@@ -34,11 +35,11 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
         if not source.exists():
             config = TPDRSegConfig.for_size("vit_b")
             if size == "vit_b_1024":
-                config = config.replace(architecture={"clip": {"image_size": 1024}})
+                config = config.replace(clip=replace(config.clip, image_size=1024))
             random_model(config).save_pretrained(source)
     config = TPDRSegConfig.from_json((source / "config.json").read_text(encoding="utf-8"))
     if frame != "own":
-        config = config.replace(inference={"working_diameter": DIAMETERS[frame]})
+        config = config.replace(working_diameter=DIAMETERS[frame])
     target.mkdir(parents=True)
     (target / "config.json").write_text(config.to_json(), encoding="utf-8")
     (target / "model.safetensors").symlink_to((source / "model.safetensors").resolve())
@@ -46,7 +47,7 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
 
 
 def random_model(config: TPDRSegConfig) -> TPDRSeg:
-    """A model with seeded random weights whose answer depends on every one of them."""
+    """Return a model with seeded random weights whose answer depends on every one of them."""
     torch.manual_seed(0)
     model = TPDRSeg(config).eval()
     stir_zeros(model)
@@ -55,7 +56,7 @@ def random_model(config: TPDRSegConfig) -> TPDRSeg:
 
 
 def stir_zeros(model: nn.Module) -> None:
-    """Gives seeded random values to every parameter that is all zero.
+    """Give seeded random values to every parameter that is all zero.
 
     Those are what starts without a say: the injectors' value projections, the detail head's last
     layer, and SAM's position embeddings.
@@ -70,11 +71,11 @@ def stir_zeros(model: nn.Module) -> None:
 
 @torch.inference_mode()
 def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
-    """Scales the decoder's last layer until logits vary as those of a trained model do.
+    """Scale the decoder's last layer until logits vary as those of a trained model do.
 
     Those of random weights are all near 0, where no difference would be seen.
     """
-    side, grid = model.config.architecture.image_size, model.config.architecture.grid
+    side, grid = model.config.image_size, model.config.grid
     generator = torch.Generator().manual_seed(2)
     image = torch.rand(1, 3, side, side, generator=generator) * 255
     prior = torch.rand(1, 1, grid, grid, generator=generator)

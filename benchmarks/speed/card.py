@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.harness.ways import Setting, load_ours, load_plain, timed
+from benchmarks.harness.setting import Setting, dtype_name, load_ours, timed
 from benchmarks.reference.network import PlainTPDRSeg
+from benchmarks.speed.ways import load_plain
 from tp_drseg.model import TPDRSeg
 
 BATCHES = (1, 8)
 
 
 def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str, Any]:
-    """Model passes on random images that lie on the card: CLIP, encoder and decoder, all lesions.
+    """Time CLIP, encoder and decoder for all lesions of random images that lie on the card.
 
     Args:
         setting: how to run it.
@@ -33,7 +34,7 @@ def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str
     for values in batches.values():
         values["share_of_floor"] = floor / values["milliseconds"]
     return {
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": dtype_name(model.dtype),
         "compiled": compiled,
         "lesions": len(model.catalog),
         "gflops": flops / 1e9,
@@ -45,10 +46,7 @@ def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str
 
 def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
-    side, clip_side = (
-        model.config.architecture.image_size,
-        model.config.architecture.clip.image_size,
-    )
+    side, clip_side = model.config.image_size, model.config.clip.image_size
     images = torch.rand(batch, 3, side, side, generator=generator).to(model.device) * 255
     pictures = torch.rand(batch, 3, clip_side, clip_side, generator=generator).to(model.device)
     texts = [model.prompt_texts(lesion) for lesion in model.catalog]
@@ -73,22 +71,14 @@ def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
 
 @torch.inference_mode()
 def necessary_flops(plain: PlainTPDRSeg) -> float:
-    """Multiplications and additions for all lesions of one image, nothing done twice.
+    """Count multiplications and additions for all lesions of one image, nothing done twice.
 
     CLIP's image side and all before the first injector count once, the rest for each lesion.
     """
     config, device = plain.config, plain.prompt_generator.class_bias.device
-    picture = torch.rand(
-        1,
-        3,
-        config.architecture.clip.image_size,
-        config.architecture.clip.image_size,
-        device=device,
-    )
-    image = torch.rand(
-        1, 3, config.architecture.image_size, config.architecture.image_size, device=device
-    )
-    prior = torch.rand(1, 1, config.architecture.grid, config.architecture.grid, device=device)
+    picture = torch.rand(1, 3, config.clip.image_size, config.clip.image_size, device=device)
+    image = torch.rand(1, 3, config.image_size, config.image_size, device=device)
+    prior = torch.rand(1, 1, config.grid, config.grid, device=device)
     with FlopCounterMode(display=False) as clip:
         plain.patches(picture)
     with FlopCounterMode(display=False) as whole:

@@ -1,4 +1,4 @@
-"""`torch.compile`: the first photograph, and each one after it; to be run in a fresh process."""
+"""`torch.compile`: the first photograph, and each one after it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.processes import in_fresh_process, peak_memory
-from benchmarks.harness.ways import Setting, load_ours, timed
+from benchmarks.harness.memory import PeakMemory
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.setting import Setting, dtype_name, load_ours, timed
 
 
 def compile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:
-    """Seconds of one photograph without, and cold and warm with compiled code."""
+    """Return the seconds of one photograph without, and cold and warm with compiled code."""
     with tempfile.TemporaryDirectory() as cache:
         cold = in_fresh_process(_run, setting, photograph, cache)
         again = in_fresh_process(_run, setting, photograph, cache)
@@ -24,19 +25,20 @@ def compile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:
 
 def _run(setting: Setting, photograph: Path, cache: str) -> dict[str, Any]:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # empty: else a former run's code would be found
-    model: Any = load_ours(setting)
-    before = model.segment(photograph)
-    eager = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
-    model.compile()
-    cold, after = timed(model.segment, photograph)
-    warm = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
+    with PeakMemory() as peak:
+        model: Any = load_ours(setting)
+        before = model.segment(photograph)
+        eager = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
+        model.compile()
+        cold, after = timed(model.segment, photograph)
+        warm = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
     return {
         "photographs": [photograph.name],
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": dtype_name(model.dtype),
         "eager": statistics.median(eager),
         "cold": cold,
         "warm": statistics.median(warm),
-        "memory": peak_memory(),
+        "memory": peak.mebibytes,
         "probability_difference": max(
             float(np.abs(after[name].probability - before[name].probability).max())
             for name in before

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.processes import forget_peak, in_fresh_process, peak_memory
-from benchmarks.harness.ways import Setting, load_ours, timed
+from benchmarks.harness.memory import PeakMemory
+from benchmarks.harness.processes import in_fresh_process
+from benchmarks.harness.setting import Setting, load_ours, timed
 
 LESIONS = 4
 """Masks that are written for each photograph."""
@@ -25,7 +26,7 @@ PAUSE = 0.05
 
 
 def folder_speed(setting: Setting, photographs: Sequence[Path], count: int) -> dict[str, Any]:
-    """Runs the folder, and, by themselves, each photograph of it.
+    """Run the folder, and, by themselves, each photograph of it.
 
     Args:
         setting: how to run it.
@@ -53,7 +54,7 @@ def folder_speed(setting: Setting, photographs: Sequence[Path], count: int) -> d
 
 
 def model_seconds(setting: Setting, photographs: Sequence[Path]) -> list[float]:
-    """Seconds that the model needs for each photograph once it is read, nothing else going on."""
+    """Return what the model needs for each photograph once it is read, nothing else going on."""
     model = load_ours(setting)
     model.segment(photographs[0])
     seconds = []
@@ -68,7 +69,7 @@ def model_seconds(setting: Setting, photographs: Sequence[Path]) -> list[float]:
 
 
 def run_command(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
-    """One run of `tp-drseg segment`, all lesions, with overlays, its start included.
+    """Run `tp-drseg segment` once, all lesions, with overlays, its start included.
 
     Returns:
         beside the times, the command's peak memory, MiB, while each photograph was the next to be
@@ -87,7 +88,7 @@ def run_command(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     if command.returncode:
         raise subprocess.CalledProcessError(command.returncode, words)
-    run = json.loads((out / "run.json").read_text())
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     return {
         "dtype_chosen": run["dtype"].removeprefix("torch."),
         "seconds": seconds,
@@ -98,12 +99,13 @@ def run_command(setting: Setting, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _watch(command: subprocess.Popen[bytes], out: Path) -> list[float]:
-    """The peak while each photograph was done; none where the system does not tell."""
+    """The peak while each photograph was done."""
     peaks: list[float] = []
-    while command.poll() is None:
-        time.sleep(PAUSE)
-        written = sum(1 for _ in out.glob("*.mask.png")) // LESIONS
-        if written > len(peaks) and (peak := peak_memory(command.pid)) is not None:
-            peaks.append(peak)
-            forget_peak(command.pid)
+    with PeakMemory(command.pid) as peak:
+        while command.poll() is None:
+            time.sleep(PAUSE)
+            written = sum(1 for _ in out.glob("*.mask.png")) // LESIONS
+            if written > len(peaks):
+                peaks.append(peak.mebibytes)
+                peak.forget()
     return peaks

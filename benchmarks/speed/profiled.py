@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.harness.ways import Setting, load_ours
+from benchmarks.harness.setting import Setting, dtype_name, load_ours
 
 MOST = 10
 """How many operations are named."""
 
 
 def profile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:
-    """Share of each operation in the time of all; what is not PyTorch's is not among them."""
+    """Return the share of each of PyTorch's operations in the time of all of them."""
     model = load_ours(setting)
     model.segment(photograph)
     activities = [ProfilerActivity.CPU]
@@ -32,7 +32,7 @@ def profile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:
     most = sorted(events, key=lambda event: getattr(event, key), reverse=True)[:MOST]
     return {
         "photographs": [photograph.name],
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": dtype_name(model.dtype),
         "milliseconds": total / 1000,
         "operations": [
             {"name": event.key, "calls": event.count, "share": getattr(event, key) / total}

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.ways import Setting, load_ours, timed
+from benchmarks.harness.setting import Setting, dtype_name, load_ours, timed
 
 FIRST, SECOND = "haemorrhage", "hard exudate"
 
 
-def view_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, Any]:
-    """Median seconds of each question to an open photograph, and whether the answers hold."""
+def session_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, Any]:
+    """Return the median seconds of each question to an open photograph; check the answers."""
     model: Any = load_ours(setting)
     model.segment(photographs[0])
     seconds: dict[str, list[float]] = {
@@ -45,7 +45,7 @@ def view_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, Any]:
     before = medians["open"] + medians["first"]
     return {
         "photographs": [path.name for path in photographs],
-        "dtype_chosen": str(model.dtype).removeprefix("torch."),
+        "dtype_chosen": dtype_name(model.dtype),
         "seconds": medians,
         "shares": {name: medians[name] / before for name in ("second", "click", "second_click")},
         "probability_difference": difference,

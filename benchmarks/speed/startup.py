@@ -21,7 +21,7 @@ COMMANDS = {
 
 
 def startup(runs: int) -> dict[str, Any]:
-    """Median seconds of each command; the first turn, from a cold disk, is not counted."""
+    """Return the median seconds of each command; the first turn, from a cold disk, is left out."""
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for turn in range(runs + 1):
         for name, words in COMMANDS.items():

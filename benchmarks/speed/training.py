@@ -6,44 +6,31 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import Any
 
 from benchmarks.harness.processes import in_fresh_process
-from benchmarks.harness.ways import Setting, load_ours, load_plain
-from benchmarks.reference.network import PlainTPDRSeg
-from tp_drseg.data import Sample, read_dataset
+from benchmarks.harness.setting import Setting, load_ours
+from benchmarks.speed.plain_training import train_plainly
+from tp_drseg.data import read_dataset
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.annotated import (
-    AnnotatedImage,
-    load_annotated,
-    load_cached,
-)
+from tp_drseg.training.data.annotated import load_cached
 from tp_drseg.training.data.batch import Batch
 from tp_drseg.training.data.crops import Crops
-from tp_drseg.training.engine.losses import segmentation_loss
-from tp_drseg.training.engine.parameter_groups import parameter_groups
+from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.records import read_table
-from tp_drseg.training.engine.schedule import warm_cosine
-from tp_drseg.training.engine.trainer import Trainer, launch
+from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.run_config import read_run, recipe
 
 PRECISIONS = {"auto": "auto", "float32": "float32", "bfloat16": "bf16"}
 MARGIN = 1.2
 """Crops are cut from photographs of so many times the working diameter, as in a training run."""
 
-Item = TypeVar("Item")
-
 
 def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dict[str, Any]:
-    """Seconds a step of both, and how far their losses differ.
+    """Return the seconds a step of both, and how far their losses differ.
 
     Args:
         setting: how to run it; its dtype is the trainer's, the plain loop has float32.
@@ -54,7 +41,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
     config = _config(setting, steps)
     model = load_ours(replace(setting, dtype="float32"))
     samples = read_dataset(data, format, None, model.catalog)
-    diameter = round(MARGIN * model.config.inference.working_diameter)
+    diameter = round(MARGIN * model.config.working_diameter)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         names = model.catalog.names
@@ -62,7 +49,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
         crops = StampedCrops(model, photographs, config)
         prepared = time.perf_counter() - begun
         ours = _train(model, crops, setting, Path(folder) / "run")
-    plain = in_fresh_process(_train_plainly, setting, config, samples, diameter)
+    plain = in_fresh_process(train_plainly, setting, config, samples, diameter)
     losses = list(zip(ours["losses"], plain["losses"], strict=True))
     return {
         "photographs": [sample.name for sample in samples],
@@ -105,95 +92,3 @@ def _train(model: TPDRSeg, crops: StampedCrops, setting: Setting, folder: Path) 
     starts = crops.stamps[:: crops.config.batch_size]
     pace = [after - before for before, after in itertools.pairwise(starts[1:])]
     return {"seconds": statistics.median(pace), "losses": losses}
-
-
-def _train_plainly(
-    setting: Setting, config: TrainingConfig, samples: Sequence[Sample], diameter: int
-) -> dict[str, Any]:
-    """One crop and one lesion after the other, everything anew for each step.
-
-    The photograph and its masks are read and CLIP is run for every crop; the whole encoder keeps
-    a graph, as it does when nothing is said about which parts learn.
-    """
-    plain, parent = load_plain(setting), load_ours(replace(setting, dtype="float32"))
-    names = parent.catalog.names
-    photographs = [load_annotated(sample, names, diameter) for sample in samples]
-    crops = Crops(parent, photographs, config)  # chooses and cuts; what it keeps is taken from it
-    crops.photographs = Anew(len(samples), lambda i: load_annotated(samples[i], names, diameter))
-    crops.features = Anew(len(samples), lambda i: _clip_features(plain, crops.photographs[i]))
-    crops.texts = Anew(len(names), lambda i: _text_features(plain, parent, names[i]))
-    learning = parameter_groups(parent, config.parts)
-    del photographs
-    own = dict(plain.named_parameters())
-    for name, parameter in own.items():
-        # timm keeps what it makes of these, with its graph, from one step to the next
-        parameter.requires_grad_("explicit_prior" not in name and "attention_biases" not in name)
-    groups = [{"params": [own[n] for n in part], "factor": f} for f, part in learning.items()]
-    learned = [parameter for group in groups for parameter in group["params"]]  # type: ignore[attr-defined]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-    losses, stamps = [], []
-    for step in range(config.total_steps(len(samples))):
-        stamps.append(time.perf_counter())
-        plain.zero_grad(set_to_none=True)
-        loss = 0.0
-        for place in range(config.batch_size):
-            for part in _losses(plain, crops[step * config.batch_size + place], config):
-                (part / config.batch_size).backward()  # type: ignore[no-untyped-call]
-                loss += float(part) / config.batch_size
-        for group in optimizer.param_groups:
-            rate = warm_cosine(step, config.total_steps(len(samples)), config.warmup)
-            group["lr"] = config.learning_rate * group["factor"] * rate
-        torch.nn.utils.clip_grad_norm_(learned, config.clip_norm)
-        optimizer.step()
-        losses.append(loss)
-    pace = [after - before for before, after in itertools.pairwise(stamps[1:])]
-    return {"seconds": statistics.median(pace), "losses": losses}
-
-
-def _losses(plain: PlainTPDRSeg, batch: Batch, config: TrainingConfig) -> Iterator[Tensor]:
-    """The share of each lesion in the loss of one crop, made when it is asked for."""
-    device = plain.prompt_generator.class_bias.device
-    weights = {
-        plain.config.lesions.index(name): weight for name, weight in config.bce_weights.items()
-    }
-    count = batch.classes.shape[1]
-    for place, lesion in enumerate(batch.classes[0].tolist()):
-        one = slice(place, place + 1)
-        logits = plain.logits(batch.images.to(device), batch.priors[:, one].to(device), lesion)
-        target = batch.targets[:, one].to(device)
-        scored = None if batch.scored is None else batch.scored[:, one].to(device)
-        weight = weights.get(lesion, config.bce_weight)
-        if not target.any():
-            weight *= config.absent_weight
-        yield segmentation_loss(logits, target, weight, scored) / count
-
-
-class Anew(list[Any]):
-    """A list whose items are made anew each time that they are asked for."""
-
-    def __init__(self, length: int, make: Callable[[int], Any]) -> None:
-        super().__init__([None] * length)
-        self.make = make
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.make(index)
-
-
-@torch.no_grad()
-def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
-    """CLIP's patches of a photograph, of unit length, and which of them are inside."""
-    device = plain.prompt_generator.class_bias.device
-    side = plain.config.architecture.clip.image_size
-    picture = photograph.image[None].float() / 255
-    picture = F.interpolate(picture, size=side, mode="bilinear", antialias=True)
-    features = F.normalize(plain.patches(picture.to(device))).cpu()
-    inside = photograph.field_of_view[None].float()
-    return features, F.adaptive_max_pool2d(inside, features.shape[-2:]) > 0
-
-
-@torch.no_grad()
-def _text_features(plain: PlainTPDRSeg, parent: TPDRSeg, lesion: str) -> Tensor:
-    """A unit vector for each description of a lesion, `(n, D)`."""
-    texts = parent.prompt_texts(parent.catalog[lesion])
-    tokens = plain.tokenizer(list(texts)).to(plain.prompt_generator.class_bias.device)
-    return F.normalize(plain.clip.encode_text(tokens)).cpu()

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from tp_drseg._runtime import extras
 from tp_drseg.cli import app
 from tp_drseg.config import OperatingPoint
 from tp_drseg.data.drawn import draw_lesions
@@ -29,13 +28,10 @@ def tp_drseg(*line: object) -> Any:
 
 @pytest.fixture
 def model(make_model: Callable[..., TPDRSeg], loader: Any) -> TPDRSeg:
-    points = {
-        "hard exudate": OperatingPoint(
-            threshold=0.25, sensitivity=0.5, precision=0.5, chosen_on="a folder"
-        )
-    }
-    loader.model = make_model(operating_points=points)
-    return loader.model
+    points = {"hard exudate": OperatingPoint(0.25, 0.5, 0.5, "a folder")}
+    model: TPDRSeg = make_model(operating_points=points)
+    loader.model = model
+    return model
 
 
 @pytest.fixture
@@ -75,7 +71,7 @@ def test_everything(model: TPDRSeg, data: Path, clean: Path, tmp_path: Path) -> 
     assert figures["lesion_free"] == ["healthy"]
     assert set(figures["scores"]) == {"own", "held_out"}
     (row,) = (r for r in figures["scores"]["own"]["lesions"] if r["lesion"] == "hard exudate")
-    assert row["threshold"] == 0.25 and row["lesion_free"]["photographs"] == 1
+    assert row["thresholds"] == [0.25] and row["lesion_free"]["photographs"] == 1
     assert row["froc"] and figures["scores"]["own"]["bootstrap"]["draws"] == 20
     for name in ("average_precision", "pooled_iou", "dice_per_image"):
         low, high = row["intervals"][name]
@@ -149,7 +145,7 @@ def test_wrong_use(line: str, words: str, tmp_path: Path, data: Path, loader: An
 def test_without_the_report_extra(
     data: Path, tmp_path: Path, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr("tp_drseg._runtime.extras.find_spec", lambda name: None)
     line = ["--data", data, "--format", "folder", "--report", tmp_path / "report.html"]
     result = tp_drseg(*line)
     assert result.exit_code == 2 and "tp-drseg[report]" in result.stderr

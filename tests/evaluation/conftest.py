@@ -14,7 +14,8 @@ from scipy import ndimage
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.data import Sample
 from tp_drseg.evaluation import evaluate, operating_points
-from tp_drseg.evaluation.predictions import Prediction
+from tp_drseg.evaluation.convention import Pixels
+from tp_drseg.evaluation.predictions import Descriptions, Prediction
 
 SHAPE = (60, 80)
 LESIONS = ("haemorrhage", "hard exudate")
@@ -32,7 +33,7 @@ def predict(
     lesion: str = "haemorrhage",
     share: float = 0.05,
     ignored: bool = False,
-    kind: Any = "own",
+    kind: Descriptions = Descriptions.OWN,
 ) -> Prediction:
     rng = np.random.default_rng(seed)
     truth = blobs(rng, share)
@@ -67,7 +68,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Sample]]:
     by_name: dict[str, list[Prediction]] = {}
 
     def stand_in(
-        model: Any, samples: Sequence[Sample], descriptions: Sequence[str] = ("own",)
+        model: Any,
+        samples: Sequence[Sample],
+        descriptions: Sequence[Descriptions] = (Descriptions.OWN,),
+        pixels: Pixels = Pixels.FIELD_OF_VIEW,
     ) -> Iterator[Prediction]:
         for sample in samples:
             yield from (p for p in by_name[sample.name] if p.descriptions in descriptions)

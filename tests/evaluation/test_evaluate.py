@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from tp_drseg.data.masks import MaskFile
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
 from tp_drseg.evaluation.bootstrap import draw_weights, percentile_interval
-from tp_drseg.evaluation.evaluate import evaluate
-from tp_drseg.evaluation.predictions import Prediction, predictions
+from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
+from tp_drseg.evaluation.predictions import Descriptions, Prediction, predictions
 from tp_drseg.evaluation.regions import TrueRegions
 from tp_drseg.evaluation.scores import FIGURES, Evaluation, LesionScore
 from tp_drseg.evaluation.tables import as_table, operating_points_text, tables
@@ -42,9 +42,9 @@ def samples(retina: NDArray[np.uint8], tmp_path: Path) -> list[Sample]:
     result = []
     for seed in range(2):
         image, masks = draw_lesions(small, field, seed=seed, counts=COUNTS)
-        paths: dict[str, Path | None] = {}
+        paths: dict[str, MaskFile | None] = {}
         for name in COUNTS:
-            paths[name] = tmp_path / f"{seed}-{name}.png"
+            paths[name] = MaskFile(tmp_path / f"{seed}-{name}.png")
             Image.fromarray(masks[name]).save(tmp_path / f"{seed}-{name}.png")
         Image.fromarray(image).save(tmp_path / f"{seed}.png")
         result.append(Sample(f"eye {seed}", tmp_path / f"{seed}.png", paths))
@@ -54,9 +54,7 @@ def samples(retina: NDArray[np.uint8], tmp_path: Path) -> list[Sample]:
 
 @pytest.fixture
 def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Module]) -> TPDRSeg:
-    model = make_model(
-        operating_points={"hard exudate": OperatingPoint(threshold=0.4375, chosen_on="two")}
-    )
+    model = make_model(operating_points={"hard exudate": OperatingPoint(0.4375, chosen_on="two")})
     stir(model)
     original = model.decode
 
@@ -68,8 +66,8 @@ def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Mod
     return model
 
 
-def haemorrhage(result: Mapping[Any, Evaluation]) -> LesionScore:
-    return next(score for score in result["own"] if score.lesion == "haemorrhage")
+def haemorrhage(result: Evaluation) -> LesionScore:
+    return result["haemorrhage"]
 
 
 def pooled(
@@ -83,10 +81,10 @@ def pooled(
             continue
         view = FundusView(model, sample.image)
         probability, _ = probabilities(view, [lesion], [lesion.texts])
-        path = sample.masks[name]
+        mask = sample.masks[name]
         truth = np.zeros((SIDE, SIDE), bool)
-        if path is not None:
-            truth = np.asarray(Image.open(path)) > 0
+        if mask is not None:
+            truth = np.asarray(Image.open(mask.path)) > 0
         field = view.field_of_view.mask
         found.append(probability[0][field])
         truths.append(truth[field])
@@ -95,8 +93,7 @@ def pooled(
 
 def test_figures_agree_with_scikit_learn(model: TPDRSeg, samples: list[Sample]) -> None:
     result = evaluate(model, samples, bootstrap=0)
-    assert list(result) == ["own"]
-    scores = list(result["own"])
+    scores = list(result)
     assert [score.lesion for score in scores] == list(model.catalog.names)
     absent = scores[0]
     assert absent.lesion == "microaneurysm"
@@ -106,8 +103,8 @@ def test_figures_agree_with_scikit_learn(model: TPDRSeg, samples: list[Sample]) 
     for score in scores[1:]:
         probability, truth, ends = pooled(model, samples, score.lesion)
         threshold = 0.4375 if score.lesion == "hard exudate" else 0.5
-        assert score.threshold == threshold
-        assert score.chosen_on == ("two" if score.lesion == "hard exudate" else "")
+        assert score.thresholds == (threshold,)
+        assert score.chosen_on == ("two" if score.lesion == "hard exudate" else "",)
         assert score.photographs == 2
         assert score.with_lesion == (1 if score.lesion == "soft exudate" else 2)
         assert score.prevalence == pytest.approx(truth.mean())
@@ -135,20 +132,20 @@ def test_figures_agree_with_scikit_learn(model: TPDRSeg, samples: list[Sample]) 
         assert score.average_precision_per_image == pytest.approx(mean, abs=2e-4)
         mean = np.mean([metrics.roc_auc_score(t, p) for t, _, p in images])
         assert score.roc_auc_per_image == pytest.approx(mean, abs=2e-4)
-        assert score.best_dice >= score.pooled_dice - 1e-6
-        best = metrics.f1_score(truth, probability >= score.best_threshold)
-        assert score.best_dice == pytest.approx(best, abs=2e-4)
+        assert score.oracle_dice >= score.pooled_dice - 1e-6
+        best = metrics.f1_score(truth, probability >= score.oracle_threshold)
+        assert score.oracle_dice == pytest.approx(best, abs=2e-4)
     mean = np.mean([score.pooled_iou for score in scores[1:]])  # nobody has microaneurysms
-    assert result["own"].mean.pooled_iou == pytest.approx(mean)
-    assert result["own"].photographs == ("eye 0", "eye 1")
+    assert result.mean.pooled_iou == pytest.approx(mean)
+    assert result.photographs == ("eye 0", "eye 1")
 
 
 def test_a_photograph_without_annotation_does_not_count(
     model: TPDRSeg, samples: list[Sample]
 ) -> None:
     extra = Sample("extra", samples[0].image, {"something else": None})
-    one = evaluate(model, samples[:1], bootstrap=0)["own"]
-    other = evaluate(model, [samples[0], extra], bootstrap=0)["own"]
+    one = evaluate(model, samples[:1], bootstrap=0)
+    other = evaluate(model, [samples[0], extra], bootstrap=0)
     assert str(one) == str(other)
     with pytest.raises(DataError, match=r"nothing to score.*hard exudate"):
         evaluate(model, [extra])
@@ -165,16 +162,16 @@ def test_held_out_descriptions_are_really_used(
         return original(texts)
 
     monkeypatch.setattr(model.explicit_prior, "text_features", text_features)
-    held_out = evaluate(model, samples[:1], descriptions=("held_out",), bootstrap=0)["held_out"]
+    held_out = evaluate(model, samples[:1], descriptions=Descriptions.HELD_OUT, bootstrap=0)
     assert asked == [lesion.held_out_texts for lesion in model.catalog]
     asked.clear()
-    both = evaluate(model, samples[:1], descriptions=("own", "held_out"), bootstrap=0)
+    both = evaluate_folds([Fold(model, samples[:1])], descriptions=tuple(Descriptions), bootstrap=0)
     assert asked == [
         *(lesion.texts for lesion in model.catalog),
         *(lesion.held_out_texts for lesion in model.catalog),
     ]
     # more prompts at once round otherwise in the last bits
-    assert [s.average_precision for s in both["held_out"]] == pytest.approx(
+    assert [s.average_precision for s in both[Descriptions.HELD_OUT]] == pytest.approx(
         [s.average_precision for s in held_out], rel=1e-3, nan_ok=True
     )
     for name in ("haemorrhage", "hard exudate"):
@@ -189,7 +186,7 @@ def test_undecided_pixels_are_not_scored(
 ) -> None:
     prediction = make_prediction("a", 1, ignored=True)
     one = haemorrhage(evaluate(fake_model, given(prediction), bootstrap=0))
-    assert one.cases[0].pixels == prediction.scored.sum()
+    assert one.per_photograph[0].pixels == prediction.scored.sum()
     probability, truth = (x[prediction.scored] for x in (prediction.probability, prediction.truth))
     assert one.precision == pytest.approx(metrics.precision_score(truth, probability >= 0.5))
     assert one.average_precision == pytest.approx(
@@ -198,7 +195,9 @@ def test_undecided_pixels_are_not_scored(
 
 
 def test_readers_say_what_is_undecided(model: TPDRSeg, samples: list[Sample]) -> None:
-    path = samples[1].masks["hard exudate"]
+    drawn = samples[1].masks["hard exudate"]
+    assert drawn is not None
+    path = drawn.path
     labels = np.asarray(Image.open(path)).astype(np.uint8) * 255
     middle = int(np.median(np.nonzero(labels)[0]))
     labels[:middle] = 127
@@ -222,18 +221,19 @@ def test_single_lesions_and_the_free_response_curve(
     def at(threshold: float) -> tuple[int, int, int]:
         counts = [TrueRegions(p.truth).match(p.marked(threshold)) for p in seen]
         return tuple(
-            sum(getattr(c, name) for c in counts) for name in ("lesions", "found", "false_finds")
+            sum(getattr(c, name) for c in counts)
+            for name in ("lesions", "detected", "false_positives")
         )
 
-    assert (score.lesions, score.found, score.false_finds) == at(0.5)
-    assert score.missed == score.lesions - score.found
-    assert score.share_found == score.found / score.lesions
-    assert score.false_finds_per_photograph == pytest.approx(score.false_finds / 3)
+    assert (score.lesions, score.detected, score.false_positives) == at(0.5)
+    assert score.missed == score.lesions - score.detected
+    assert score.lesion_sensitivity == score.detected / score.lesions
+    assert score.false_positives_per_image == pytest.approx(score.false_positives / 3)
     assert [point.threshold for point in score.froc] == [0.1, 0.7]
     for point in score.froc:
         lesions, found, false = at(point.threshold)
-        assert point.share_found == found / lesions
-        assert point.false_finds_per_photograph == pytest.approx(false / 3)
+        assert point.lesion_sensitivity == found / lesions
+        assert point.false_positives_per_image == pytest.approx(false / 3)
 
 
 def test_lesion_free_photographs_count_apart(
@@ -253,8 +253,8 @@ def test_lesion_free_photographs_count_apart(
     assert (found.photographs, found.with_mark) == (3, 2)
     assert found.marked_mean == pytest.approx(np.mean(shares)) and found.marked_max == max(shares)
     assert found.interval.low == 0 and found.interval.high == max(shares)
-    assert found.finds_per_photograph == pytest.approx(
-        np.mean([TrueRegions(p.truth).match(p.marked(0.5)).finds for p in clean])
+    assert found.detections_per_image == pytest.approx(
+        np.mean([TrueRegions(p.truth).match(p.marked(0.5)).detections for p in clean])
     )
 
 
@@ -272,8 +272,8 @@ def test_intervals_are_those_of_photographs_drawn_again(
         by_name.setdefault(prediction.photograph, []).append(prediction)
     samples = given(*seen)
     draws = 12
-    found = evaluate(fake_model, samples, bootstrap=draws, seed=5)["own"]
-    assert (found.draws, found.seed) == (draws, 5)
+    found = evaluate(fake_model, samples, bootstrap=draws, seed=5)
+    assert (found.bootstrap, found.seed) == (draws, 5)
     weights = draw_weights(len(samples), draws, 5)
     again = []
     for number, row in enumerate(weights):
@@ -283,7 +283,7 @@ def test_intervals_are_those_of_photographs_drawn_again(
             for copy in range(int(times))
             for prediction in by_name[name]
         ]
-        again.append(evaluate(fake_model, given(*copies), bootstrap=0)["own"])
+        again.append(evaluate(fake_model, given(*copies), bootstrap=0))
     for name in FIGURES:
         for score in (s for s in found if s.with_lesion):
             values = [getattr(s, name) for e in again for s in e if s.lesion == score.lesion]
@@ -302,8 +302,8 @@ def test_one_photograph_with_the_lesion_gives_no_interval(
     given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]
 ) -> None:
     samples = given(make_prediction("a", 1), make_prediction("b", 2, share=0))
-    found = evaluate(fake_model, samples)["own"]
-    assert haemorrhage({"own": found}).intervals == {} == found.mean.intervals
+    found = evaluate(fake_model, samples)
+    assert haemorrhage(found).intervals == {} == found.mean.intervals
     assert as_table(found)["haemorrhage"]["AUC-PR"] == f"{found.mean.average_precision:.3f}"
 
 
@@ -316,10 +316,10 @@ def test_numbers_out_of_range(wrong: dict[str, Any], fake_model: Any) -> None:
 def test_tables(given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]) -> None:
     samples = given(make_prediction("a", 1), make_prediction("b", 2))
     free = given(make_prediction("clean", 3, share=0))
-    found = evaluate(fake_model, samples, lesion_free=free, bootstrap=30)["own"]
-    score, mean = haemorrhage({"own": found}), found.mean
+    found = evaluate(fake_model, samples, lesion_free=free, bootstrap=30)
+    score, mean = haemorrhage(found), found.mean
     shown = tables(found)
-    assert len(shown) == 5 and "1 lesion-free" in shown[-1].title
+    assert len(shown) == 6 and "1 lesion-free" in shown[-1].title
     assert all(len(row) == len(table.head) for table in shown for row in table.rows)
     pooled = {row[0].figure: dict(zip(shown[1].head, row, strict=True)) for row in shown[1].rows}
     assert list(pooled) == [*fake_model.catalog.names, "mean"]
@@ -336,20 +336,20 @@ def test_tables(given: Any, fake_model: Any, make_prediction: Callable[..., Pred
 
 
 def test_operating_points_are_told(model: TPDRSeg, samples: list[Sample]) -> None:
-    text = operating_points_text(evaluate(model, samples[:1], bootstrap=0)["own"])
+    text = operating_points_text(evaluate(model, samples[:1], bootstrap=0))
     assert "hard exudate 0.438; chosen on two." in text
     assert "haemorrhage 0.500, soft exudate 0.500; the model does not say" in text
 
 
 def test_json(given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]) -> None:
     samples = given(make_prediction("a", 1), make_prediction("b", 2))
-    found = evaluate(fake_model, samples, bootstrap=20, froc=(0.5,))["own"]
+    found = evaluate(fake_model, samples, bootstrap=20, froc=(0.5,))
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     row = data["lesions"][1]
-    score = haemorrhage({"own": found})
+    score = haemorrhage(found)
     assert row["lesion"] == "haemorrhage" and row["pooled_dice"] == score.pooled_dice
     assert row["intervals"]["pooled_dice"] == list(score.intervals["pooled_dice"])
-    assert [case["photograph"] for case in row["cases"]] == ["a", "b"]
+    assert [case["photograph"] for case in row["per_photograph"]] == ["a", "b"]
     assert row["froc"][0]["threshold"] == 0.5 and row["lesion_free"] is None
     assert data["lesions"][0]["average_precision"] is None
     assert data["bootstrap"] == {"draws": 20, "seed": 0}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import (
+    auc,
     average_precision_score,
     f1_score,
     jaccard_score,
@@ -58,6 +59,63 @@ def test_areas_agree_with_sklearn(name: str) -> None:
     expected = average_precision_score(TRUTH, probability)
     assert curve.average_precision() == pytest.approx(expected, abs=1e-4)
     assert curve.roc_auc() == pytest.approx(roc_auc_score(TRUTH, probability), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_the_exact_average_precision_lies_in_its_bounds(name: str) -> None:
+    probability = PROBABILITIES[name]
+    curve = _curve(probability, TRUTH)
+    low, high = curve.average_precision_bounds()
+    assert low - 1e-9 <= average_precision_score(TRUTH, probability) <= high + 1e-9
+    assert low - 1e-9 <= curve.average_precision() <= high + 1e-9
+
+
+def test_bounds_hold_for_any_order_within_a_bin() -> None:
+    """Both are reached: by other pixels first, and by lesion pixels first as ties."""
+    below, above = (np.float32(x) for x in (0.3, 0.3 * (1 + 2**-13)))
+    truth = np.array([1, 1, 0, 0, 0], dtype=bool)
+    best = np.where(truth, above, below)
+    low, high = _curve(best, truth).average_precision_bounds()
+    assert average_precision_score(truth, best) == pytest.approx(high) == 1
+    worst = np.array([below, np.nextafter(below, np.float32(0)), above, above, above])
+    assert _curve(worst, truth).average_precision_bounds() == (low, high)
+    assert average_precision_score(truth, worst) == pytest.approx(low)
+    assert low == pytest.approx((1 / 4 + 2 / 5) / 2)
+
+
+def test_bounds_are_narrow_where_probabilities_are_spread() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.random(400_000) < 0.01
+    curve = _curve(_sigmoid(2 * rng.normal(size=truth.size) + 4 * truth - 4), truth)
+    low, high = curve.average_precision_bounds()
+    assert 0 < high - low < 2e-3
+
+
+def eleven_thresholds(truth: Bools, probability: Floats) -> float:
+    """The plain way: eleven masks, and the area by trapezoids."""
+    recall, precision = [], []
+    for threshold in np.linspace(0, 1, 11):
+        mask = probability > threshold
+        hits = (mask & truth).sum()
+        recall.append(hits / truth.sum())
+        precision.append(hits / mask.sum() if mask.any() else 1)
+    return float(auc(recall, precision))
+
+
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_area_of_eleven_thresholds(name: str) -> None:
+    probability = PROBABILITIES[name]
+    if name in ("ties", "half precision"):  # these have values that are thresholds, but for float32
+        probability = (probability * 0.999).astype(np.float32)
+    curve = _curve(probability, TRUTH)
+    expected = eleven_thresholds(TRUTH, probability)
+    assert curve.average_precision_at_eleven_thresholds() == pytest.approx(expected, abs=1e-3)
+
+
+def test_eleven_thresholds_are_not_the_exact_area() -> None:
+    curve = _curve(PROBABILITIES["crowded near 0"], TRUTH)
+    exact = curve.average_precision()
+    assert abs(curve.average_precision_at_eleven_thresholds() - exact) > 0.05
 
 
 def test_few_distinct_values_are_exact() -> None:
@@ -154,6 +212,8 @@ def test_without_positives_there_is_no_area() -> None:
     assert np.isnan(curve.average_precision())
     assert np.isnan(curve.roc_auc())
     assert np.isnan(curve.best_dice()).all()
+    assert np.isnan(curve.average_precision_bounds()).all()
+    assert np.isnan(curve.average_precision_at_eleven_thresholds())
     assert np.isnan(curve.recall_at(0.5)) and np.isnan(curve.precision_at(0.5))
     assert np.isnan(curve.dice_at(0.5)) and curve.dice_at(0.15) == 0
     assert np.isnan(curve.precision_recall()[1]).all()

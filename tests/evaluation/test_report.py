@@ -4,18 +4,18 @@ import base64
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tp_drseg._runtime import extras
 from tp_drseg.errors import MissingExtraError
-from tp_drseg.evaluation.cases import Cases
-from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, evaluate
-from tp_drseg.evaluation.predictions import Prediction
+from tp_drseg.evaluation.convention import conventions
+from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, Fold, evaluate_folds
+from tp_drseg.evaluation.gallery import Gallery
+from tp_drseg.evaluation.predictions import Descriptions, Prediction
 from tp_drseg.evaluation.report import write_report
-from tp_drseg.evaluation.scores import CONVENTIONS
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -49,12 +49,12 @@ def test_report(
     pytest.importorskip("matplotlib")
     seen = [make_prediction(name, seed) for seed, name in enumerate(("<b>eye</b>", "b", "c", "d"))]
     samples, free = given(*seen), given(make_prediction("clean", 9, share=0))
-    cases = Cases(each=1)
-    measured = evaluate(
-        fake_model, samples, lesion_free=free, bootstrap=50, froc=FROC_THRESHOLDS, watch=cases
+    gallery = Gallery(each=1)
+    measured = evaluate_folds(
+        [Fold(fake_model, samples, free)], bootstrap=50, froc=FROC_THRESHOLDS, watch=gallery
     )
     path = tmp_path / "new" / "report.html"
-    write_report(path, measured, cases, model="a model & more", data="four photographs")
+    write_report(path, measured, gallery, model="a model & more", data="four photographs")
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert page.links and all(link.startswith("data:image/") for link in page.links)
@@ -66,22 +66,22 @@ def test_report(
         content = base64.b64decode(link.partition(",")[2], validate=True)
         assert content[:2] == b"\xff\xd8" or b"<svg" in content
     assert "a model & more" in page.text and "<b>eye</b>" in page.text
-    (score,) = (s for s in measured["own"] if s.photographs)
-    for name in ("average_precision", "pooled_dice", "dice_per_image", "share_found"):
+    (score,) = (s for s in measured[Descriptions.OWN] if s.photographs)
+    for name in ("average_precision", "pooled_dice", "dice_per_image", "lesion_sensitivity"):
         low, high = score.intervals[name]
         assert f"{getattr(score, name):.3f}" in page.text and f"{low:.2f}-{high:.2f}" in page.text
-    for title, text in CONVENTIONS.items():
+    for title, text in conventions().items():
         assert title in page.text and text in page.text
-    best = cases.best("haemorrhage")[0].score
+    best = gallery.best("haemorrhage")[0].score
     assert f"Dice {best.dice:.2f}" in page.text
 
 
 @pytest.mark.parametrize("name", ["matplotlib", "jinja2"])
 def test_without_the_extra(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = extras.find_spec
     monkeypatch.setattr(
-        extras, "find_spec", lambda wanted: None if wanted == name else original("json")
+        "tp_drseg._runtime.extras.find_spec",
+        lambda wanted: None if wanted == name else find_spec("json"),
     )
     with pytest.raises(MissingExtraError, match=rf"{name} is not installed.*tp-drseg\[report\]"):
-        write_report(tmp_path / "report.html", {}, Cases(), model="", data="")
+        write_report(tmp_path / "report.html", {}, Gallery(), model="", data="")
     assert not list(tmp_path.iterdir())

@@ -93,25 +93,23 @@ def evaluate(
     free = read_lesion_free(lesion_free, loaded.catalog.names) if lesion_free else []
 
     from tp_drseg._runtime.files import write_json
-    from tp_drseg.evaluation.cases import Cases
-    from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS
-    from tp_drseg.evaluation.evaluate import evaluate as score
-    from tp_drseg.evaluation.scores import CONVENTIONS
+    from tp_drseg.evaluation.convention import conventions
+    from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, Fold, evaluate_folds
+    from tp_drseg.evaluation.gallery import Gallery
+    from tp_drseg.evaluation.predictions import Descriptions
 
-    cases = Cases() if report else None
-    measured = score(
-        loaded,
-        samples,
-        lesion_free=free,
-        descriptions=("own", "held_out") if held_out else ("own",),
+    gallery = Gallery() if report else None
+    measured = evaluate_folds(
+        [Fold(loaded, samples, free)],
+        descriptions=tuple(Descriptions) if held_out else (Descriptions.OWN,),
         bootstrap=bootstrap,
         froc=FROC_THRESHOLDS if report or json_file else (),
-        watch=cases,
+        watch=gallery,
     )
     for evaluation in measured.values():
         _show(evaluation)
     typer.echo("")
-    for title, text in CONVENTIONS.items():
+    for title, text in conventions().items():
         typer.echo(f"{title}: {text}")
     name = f"{loaded.model_id}@{loaded.revision}" if loaded.revision else loaded.model_id
     splits = "" if chosen is None else f", split {chosen}"
@@ -124,17 +122,17 @@ def evaluate(
                 "model": loaded.model_id,
                 "revision": loaded.revision,
                 "data": what,
-                "conventions": dict(CONVENTIONS),
+                "conventions": conventions(),
                 "photographs": list(first.photographs),
                 "lesion_free": list(first.lesion_free),
                 "scores": {kind: found.to_dict() for kind, found in measured.items()},
             },
         )
         typer.echo(f"\nWrote {json_file}")
-    if report is not None and cases is not None:
+    if report is not None and gallery is not None:
         from tp_drseg.evaluation.report import write_report
 
-        write_report(report, measured, cases, model=name, data=what)
+        write_report(report, measured, gallery, model=name, data=what)
         typer.echo(f"\nWrote {report}")
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image
 
-from tp_drseg.data.files import IMAGE_FORMATS, refuse, some
+from tp_drseg.data.files import IMAGE_FORMATS, file_sha256, refuse, some
 from tp_drseg.data.masks import MaskPixels
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
@@ -24,7 +24,6 @@ from tp_drseg.images import MIN_SIDE
 logger = logging.getLogger(__name__)
 
 _THREADS = 4
-_CHUNK = 1 << 20
 _State = Literal["present", "absent", "empty", "covers most"]
 
 
@@ -227,7 +226,7 @@ def _twins(samples: Sequence[Sample]) -> list[list[str]]:
     by_content: defaultdict[str, list[str]] = defaultdict(list)
     for group in by_size.values():
         for sample in group if len(group) > 1 else ():
-            by_content[_sha256(sample.image)].append(sample.name)
+            by_content[file_sha256(sample.image)].append(sample.name)
     return [names for names in by_content.values() if len(names) > 1]
 
 
@@ -246,25 +245,14 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     """
     total = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.name):
-        parts = [sample.name, _sha256(sample.image)]
+        parts = [sample.name, file_sha256(sample.image)]
         for lesion, mask in sorted(sample.masks.items()):
             parts.append(lesion)
             parts += (
                 ["absent"]
                 if mask is None
-                else [_sha256(mask.path), repr((mask.values, mask.ignored))]
+                else [file_sha256(mask.path), repr((mask.values, mask.ignored))]
             )
         # The parts are joined by what no part contains, and the samples by another such.
         total.update("\0".join(parts).encode() + b"\1")
     return total.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".t
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What such a file may be, by Pillow's names."""
 
+_CHUNK = 1 << 20
 _LEVELS_BELOW = 2  # how deep archives nest the folder that holds the data
 
 
@@ -134,3 +136,19 @@ def refuse(problems: Sequence[str]) -> None:
         raise DataError(problems[0])
     if problems:
         raise DataError("\n- ".join([f"There are {len(problems)} problems:", *problems]))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in lower-case hexadecimal digits.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    return digest.hexdigest()

@@ -8,11 +8,14 @@ product with a matrix of figures per photograph gives the sums of all draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array, csr_array
 
 LEVEL = 0.95
 _ENTRIES = 1 << 20  # draws times bins that are held at once: 8 MB an array
@@ -26,9 +29,15 @@ class Interval(NamedTuple):
 
 
 def draw_weights(photographs: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """How often each photograph is in each draw, `(draws, photographs)`; rows sum to their number.
+    """Draw photographs with replacement.
 
-    Equal seeds give equal draws.
+    Args:
+        photographs: How many there are.
+        draws: How many sets of so many photographs are drawn.
+        seed: Equal seeds give equal draws.
+
+    Returns:
+        How often each photograph is in each draw, `(draws, photographs)`; rows sum to their number.
     """
     rng = np.random.default_rng(seed)
     share = np.full(photographs, 1 / photographs)
@@ -36,7 +45,7 @@ def draw_weights(photographs: int, draws: int, seed: int) -> NDArray[np.float64]
 
 
 def percentile_interval(values: NDArray[np.float64]) -> Interval:
-    """The interval of a figure's draws, `(draws,)`.
+    """Return the interval of a figure's draws, `(draws,)`.
 
     Draws in which the figure does not exist (NaN: no photograph with the lesion was drawn) are left
     out.
@@ -48,22 +57,23 @@ def percentile_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(float(low), float(high))
 
 
-def pack(histogram: NDArray[np.int64]) -> Any:
-    """A photograph's histogram, `(2, bins)`, as a sparse array: some 0.5 MB instead of 2.8."""
+def pack(histogram: NDArray[np.int64]) -> csr_array:
+    """Make a photograph's histogram, `(2, bins)`, sparse: some 0.5 MB instead of 2.8."""
     return sparse.csr_array(histogram.astype(np.int32))
 
 
 def pooled_areas(
-    histograms: Sequence[Any], weights: NDArray[np.float64]
+    histograms: Sequence[csr_array], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pooled AUC-PR and AUC-ROC of each draw, the same figures as those of summed `PixelCurve`s.
+    """Compute the pooled AUC-PR and AUC-ROC of each draw.
 
-    A draw costs no pass over all bins: neighbouring bins without a lesion pixel in any photograph
-    change neither area when they are merged, and the draws are summed in blocks of bins, so that
-    memory does not grow with their number times the bins.
+    They are the figures of summed `PixelCurve`s. A draw costs no pass over all bins: neighbouring
+    bins without a lesion pixel in any photograph change neither area when they are merged, and the
+    draws are summed in blocks of bins, so that memory does not grow with their number times the
+    bins.
 
     Args:
-        histograms: one per photograph, as `pack` gives them.
+        histograms: One per photograph, as `pack` gives them.
         weights: `(draws, photographs)`, see `draw_weights`.
 
     Returns:
@@ -80,8 +90,8 @@ def pooled_areas(
         new_true, new_false = weights @ lesion[:, block], weights @ other[:, block]
         trues = true + np.cumsum(new_true, axis=1)
         falses = false + np.cumsum(new_false, axis=1)
-        found = trues + falses
-        precision = np.divide(trues, found, out=np.zeros_like(found), where=found > 0)
+        predicted = trues + falses
+        precision = np.divide(trues, predicted, out=np.zeros_like(predicted), where=predicted > 0)
         precision_area += (new_true * precision).sum(axis=1)
         roc_area += (new_false * (trues - new_true / 2)).sum(axis=1)
         true, false = trues[:, -1:], falses[:, -1:]
@@ -90,12 +100,12 @@ def pooled_areas(
 
 
 def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quotients; NaN where the denominator is 0."""
+    """Divide; NaN where the denominator is 0."""
     quotient: NDArray[np.float64] = np.full(np.shape(part), np.nan)
     return np.divide(part, whole, out=quotient, where=whole > 0)
 
 
-def _merged(other: Any, lesion: Any) -> tuple[Any, Any]:
+def _merged(other: csr_array, lesion: csr_array) -> tuple[csc_array, csc_array]:
     """Both histograms from the highest bin down, runs of bins without a lesion pixel merged."""
     used = np.zeros(lesion.shape[1], dtype=bool)
     used[lesion.indices] = True
@@ -105,7 +115,7 @@ def _merged(other: Any, lesion: Any) -> tuple[Any, Any]:
     return _moved(other, last - place), _moved(lesion, last - place)
 
 
-def _moved(counts: Any, place: NDArray[np.int64]) -> Any:
+def _moved(counts: csr_array, place: NDArray[np.int64]) -> csc_array:
     """The columns of a sparse array at new places; those that meet are added."""
     rows = counts.tocoo()
     data = rows.data.astype(np.float64)  # sums of counts stay exact up to 2^53

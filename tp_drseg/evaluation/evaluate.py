@@ -1,41 +1,25 @@
-"""Scores a model on annotated photographs under one declared convention."""
+"""Scores models on annotated photographs under one declared convention."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tp_drseg.config import OperatingPoint
 from tp_drseg.data import Sample
 from tp_drseg.errors import DataError
-from tp_drseg.evaluation.bootstrap import (
-    Interval,
-    draw_weights,
-    pack,
-    percentile_interval,
-    pooled_areas,
-    ratio,
-)
-from tp_drseg.evaluation.metrics import PixelCurve
+from tp_drseg.evaluation.bootstrap import draw_weights
+from tp_drseg.evaluation.convention import Pixels
 from tp_drseg.evaluation.predictions import Descriptions, Prediction, predictions
-from tp_drseg.evaluation.regions import TrueRegions
-from tp_drseg.evaluation.scores import (
-    CONVENTION,
-    FIGURES,
-    Evaluation,
-    Figures,
-    FrocPoint,
-    LesionFreeScore,
-    LesionScore,
-    PhotographScore,
-)
+from tp_drseg.evaluation.scores import FIGURES, Evaluation, Figures, PhotographScore
+from tp_drseg.evaluation.tally import Draws, LesionTally
+from tp_drseg.inference.segment import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
-
-__all__ = ["CONVENTION", "FROC_THRESHOLDS", "Evaluation", "LesionScore", "Watch", "evaluate"]
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """A usual choice of thresholds for the free-response curve."""
@@ -43,46 +27,21 @@ FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 Watch = Callable[[Prediction, NDArray[np.bool_], PhotographScore], None]
 """Sees each prediction, what is marked at the operating point, and its figures."""
 
+Tallies = Mapping[str, LesionTally]
 
-class _Tally:
-    """One lesion on the photographs so far. Of each it keeps figures, and a packed histogram."""
 
-    def __init__(self, threshold: float, froc: Sequence[float], keep_histograms: bool) -> None:
-        self.threshold = threshold
-        self.curve = PixelCurve()
-        self.photographs: list[PhotographScore] = []
-        self.histograms: list[Any] | None = [] if keep_histograms else None
-        self.froc = {level: np.zeros(2, dtype=np.int64) for level in froc}
+class Fold(NamedTuple):
+    """A model and the photographs that it is scored on.
 
-    def add(self, prediction: Prediction, watch: Watch | None) -> None:
-        truth, scored = prediction.truth, prediction.scored
-        curve = PixelCurve()
-        curve.add(prediction.probability, truth, scored)
-        self.curve.merge(curve)
-        if self.histograms is not None:
-            self.histograms.append(pack(curve.histogram))
-        mask = prediction.marked(self.threshold)
-        regions = TrueRegions(truth, prediction.ignored)
-        counts = regions.match(mask)
-        for level, total in self.froc.items():
-            at_level = regions.match(prediction.marked(level))
-            total += (at_level.found, at_level.false_finds)
-        score = PhotographScore(
-            photograph=prediction.photograph,
-            pixels=curve.pixels,
-            positives=curve.positives,
-            marked=int((mask & scored).sum()),
-            hits=int((mask & truth).sum()),
-            average_precision=curve.average_precision(),
-            roc_auc=curve.roc_auc(),
-            lesions=counts.lesions,
-            found=counts.found,
-            finds=counts.finds,
-            false_finds=counts.false_finds,
-        )
-        self.photographs.append(score)
-        if watch is not None:
-            watch(prediction, mask, score)
+    Attributes:
+        model: The model.
+        samples: Annotated photographs.
+        lesion_free: Photographs without any lesion, looked at apart.
+    """
+
+    model: TPDRSeg
+    samples: Sequence[Sample]
+    lesion_free: Sequence[Sample] = ()
 
 
 def evaluate(
@@ -90,194 +49,162 @@ def evaluate(
     samples: Sequence[Sample],
     *,
     lesion_free: Sequence[Sample] = (),
-    descriptions: Sequence[Descriptions] = ("own",),
+    descriptions: Descriptions = Descriptions.OWN,
+    pixels: Pixels = Pixels.FIELD_OF_VIEW,
     bootstrap: int = 1000,
     seed: int = 0,
     froc: Sequence[float] = (),
     watch: Watch | None = None,
-) -> dict[Descriptions, Evaluation]:
-    """Scores every lesion of the model on every sample; see `CONVENTION`.
+) -> Evaluation:
+    """Score every lesion of the model on every sample; see `conventions`.
 
     One photograph is held at a time. Beside it, some 0.5 MB are kept per photograph and lesion for
     the bootstrap, and next to nothing without it.
 
     Args:
-        model: the model.
-        samples: annotated photographs that the model was not trained on.
-        lesion_free: photographs without any lesion (see `read_lesion_free`), looked at apart.
-        descriptions: with which descriptions the lesions are asked for: the model's own, or the
-            held-out ones that no training saw.
-        bootstrap: draws of the bootstrap; 0 for no intervals.
-        seed: of the draws.
-        froc: thresholds of the free-response curve, such as `FROC_THRESHOLDS`.
-        watch: is called with each prediction, those of the lesion-free photographs last.
+        model: The model.
+        samples: Annotated photographs that the model was not trained on.
+        lesion_free: Photographs without any lesion (see `read_lesion_free`), looked at apart.
+        descriptions: With which descriptions the lesions are asked for.
+        pixels: Which pixels are scored.
+        bootstrap: Draws of the bootstrap; 0 for no intervals.
+        seed: Of the draws.
+        froc: Thresholds of the free-response curve, such as `FROC_THRESHOLDS`.
+        watch: Is called with each prediction, those of the lesion-free photographs last.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ImageError: A photograph cannot be read.
+        DataError: A mask cannot be read, a number is out of range, two photographs have one name,
+            or no photograph is annotated for any of the model's lesions.
+    """
+    return evaluate_folds(
+        [Fold(model, samples, lesion_free)],
+        descriptions=[descriptions],
+        pixels=pixels,
+        bootstrap=bootstrap,
+        seed=seed,
+        froc=froc,
+        watch=watch,
+    )[descriptions]
+
+
+def evaluate_folds(
+    folds: Iterable[Fold],
+    *,
+    descriptions: Sequence[Descriptions] = (Descriptions.OWN,),
+    pixels: Pixels = Pixels.FIELD_OF_VIEW,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    froc: Sequence[float] = (),
+    watch: Watch | None = None,
+) -> dict[Descriptions, Evaluation]:
+    """Score several models of one recipe, each on photographs of its own, as one.
+
+    The pixels of all folds form one pool, each marked at its own model's operating point, so that
+    every photograph of a data set counts once, with a model that has not learned from it.
+
+    Args:
+        folds: Models with the same lesions. A generator may load them one by one: none is kept.
+        descriptions: With which descriptions the lesions are asked for; several kinds share the
+            work on a photograph.
+        pixels: See `evaluate`, as for all that follow.
+        bootstrap: See there.
+        seed: See there.
+        froc: See there.
+        watch: See there; the lesion-free photographs of a fold come after its other ones.
 
     Returns:
         The scores by kind of descriptions.
 
     Raises:
-        ImageError: a photograph cannot be read.
-        DataError: a mask cannot be read, a number is out of range, or no photograph is annotated
-            for any of the model's lesions.
+        ImageError: A photograph cannot be read.
+        DataError: As for `evaluate`, or the models have different lesions, or a photograph is in
+            two folds.
     """
     if bootstrap < 0 or not all(0 <= level <= 1 for level in froc):
         raise DataError("bootstrap must be 0 or more, and each threshold of froc be in [0, 1].")
-
-    def tallies(froc: Sequence[float], keep: bool) -> dict[Descriptions, dict[str, _Tally]]:
-        return {
-            kind: {x.name: _Tally(_threshold(model, x.name), froc, keep) for x in model.catalog}
-            for kind in descriptions
-        }
-
-    annotated, free = tallies(froc, bootstrap > 0), tallies((), False)
-    for group, photographs in ((annotated, samples), (free, lesion_free)):
-        for prediction in predictions(model, photographs, descriptions):
-            group[prediction.descriptions][prediction.lesion].add(prediction, watch)
-    if not any(tally.photographs for tally in annotated[descriptions[0]].values()):
+    lesions: tuple[str, ...] = ()
+    annotated: dict[Descriptions, Tallies] = {}
+    free: dict[Descriptions, Tallies] = {}
+    seen: tuple[set[str], set[str]] = (set(), set())
+    for fold in folds:
+        names = tuple(fold.model.catalog.names)
+        if not lesions:
+            lesions = names
+            for kind in descriptions:
+                annotated[kind] = {
+                    name: LesionTally(froc, keep_histograms=bootstrap > 0) for name in names
+                }
+                free[kind] = {name: LesionTally() for name in names}
+        elif names != lesions:
+            raise DataError(
+                f"The models of the folds have different lesions: {', '.join(lesions)} and "
+                f"{', '.join(names)}. Evaluate them apart."
+            )
+        parts = ((annotated, fold.samples), (free, fold.lesion_free))
+        for (group, samples), names_seen in zip(parts, seen, strict=True):
+            _only_once(samples, names_seen)
+            for prediction in predictions(fold.model, samples, descriptions, pixels):
+                tally = group[prediction.descriptions][prediction.lesion]
+                mask, score = tally.add(prediction, _point(fold.model, prediction.lesion))
+                if watch is not None:
+                    watch(prediction, mask, score)
+    if not any(tally.photographs for group in annotated.values() for tally in group.values()):
         raise DataError(
             "There is nothing to score: no photograph is annotated for any of the model's lesions "
-            f"({', '.join(model.catalog.names)})."
+            f"({', '.join(lesions)})."
         )
     return {
-        kind: _evaluation(model, kind, annotated[kind], free[kind], bootstrap, seed)
+        kind: _evaluation(kind, pixels, annotated[kind], free[kind], bootstrap, seed)
         for kind in descriptions
     }
 
 
+def _only_once(samples: Sequence[Sample], seen: set[str]) -> None:
+    for sample in samples:
+        if sample.name in seen:
+            raise DataError(
+                f"The photograph {sample.name} is there twice. Score each once, by one model, and "
+                "give each a name of its own."
+            )
+        seen.add(sample.name)
+
+
+def _point(model: TPDRSeg, lesion: str) -> OperatingPoint:
+    return model.config.operating_points.get(lesion, OperatingPoint(DEFAULT_THRESHOLD))
+
+
 def _evaluation(
-    model: TPDRSeg,
     kind: Descriptions,
-    annotated: Mapping[str, _Tally],
-    free: Mapping[str, _Tally],
+    pixels: Pixels,
+    annotated: Tallies,
+    free: Tallies,
     bootstrap: int,
     seed: int,
 ) -> Evaluation:
     names = _names(annotated)
     weights = draw_weights(len(names), bootstrap, seed)  # the same draws for all lesions
-    lesions, draws = [], []
+    lesions = []
     for name, tally in annotated.items():
         among = [names.index(score.photograph) for score in tally.photographs]
-        drawn = _draws(tally, weights[:, among])
-        point = model.config.inference.operating_points.get(name)
-        score = _score(
-            name,
-            tally,
-            {figure: percentile_interval(values) for figure, values in drawn.items()},
-            _lesion_free(free[name].photographs, bootstrap, seed),
-            point.chosen_on if point else "",
-        )
-        lesions.append(score)
-        if score.with_lesion:
-            draws.append(drawn)
+        drawn = tally.draws(weights[:, among])
+        lesions.append(tally.score(name, drawn, free[name].lesion_free_score(bootstrap, seed)))
     return Evaluation(
         descriptions=kind,
+        pixels=pixels,
         lesions=tuple(lesions),
-        mean=_mean([score for score in lesions if score.with_lesion], draws),
+        mean=_mean([score for score in lesions if score.with_lesion]),
         photographs=tuple(names),
         lesion_free=tuple(_names(free)),
-        draws=bootstrap,
+        bootstrap=bootstrap,
         seed=seed,
     )
 
 
-def _figures(
-    photographs: Sequence[PhotographScore], weights: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """All figures but the pooled areas, each `(draws,)`, from weights `(draws, photographs)`."""
-
-    def column(name: str) -> NDArray[np.float64]:
-        return np.array([getattr(score, name) for score in photographs], dtype=np.float64)
-
-    hits, marked, positives = (weights @ column(n) for n in ("hits", "marked", "positives"))
-    figures = {
-        "pooled_dice": ratio(2 * hits, marked + positives),
-        "pooled_iou": ratio(hits, marked + positives - hits),
-        "sensitivity": ratio(hits, positives),
-        "precision": ratio(hits, marked),
-        "share_found": ratio(weights @ column("found"), weights @ column("lesions")),
-        "false_finds_per_photograph": ratio(weights @ column("false_finds"), weights.sum(axis=1)),
-    }
-    for name in ("average_precision", "roc_auc", "dice", "iou", "sensitivity", "precision"):
-        exists = ~np.isnan(column(name))
-        drawn = weights[:, exists]
-        figures[f"{name}_per_image"] = ratio(drawn @ column(name)[exists], drawn.sum(axis=1))
-    return figures
-
-
-def _draws(tally: _Tally, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Every figure in every draw of the bootstrap.
-
-    None where fewer than two photographs have the lesion: from one, nothing can be said of others.
-    """
-    if not weights.size or sum(score.positives > 0 for score in tally.photographs) < 2:
-        return {}
-    assert tally.histograms is not None
-    average_precision, roc_auc = pooled_areas(tally.histograms, weights)
-    return {
-        "average_precision": average_precision,
-        "roc_auc": roc_auc,
-        **_figures(tally.photographs, weights),
-    }
-
-
-def _score(
-    lesion: str,
-    tally: _Tally,
-    intervals: Mapping[str, Interval],
-    lesion_free: LesionFreeScore | None,
-    chosen_on: str,
-) -> LesionScore:
-    photographs, curve = tally.photographs, tally.curve
-    number = len(photographs)
-    once = _figures(photographs, np.ones((1, number)))
-    lesions = sum(score.lesions for score in photographs)
-    best_threshold, best_dice = curve.best_dice()
-    return LesionScore(
-        **{name: float(values[0]) for name, values in once.items()},
-        average_precision=curve.average_precision(),
-        roc_auc=curve.roc_auc(),
-        intervals=intervals,
-        lesion=lesion,
-        photographs=number,
-        with_lesion=sum(score.positives > 0 for score in photographs),
-        prevalence=curve.positives / max(1, curve.pixels),
-        threshold=tally.threshold,
-        chosen_on=chosen_on,
-        lesions=lesions,
-        found=sum(score.found for score in photographs),
-        false_finds=sum(score.false_finds for score in photographs),
-        best_threshold=best_threshold,
-        best_dice=best_dice,
-        lesion_free=lesion_free,
-        froc=tuple(
-            FrocPoint(level, found / lesions if lesions else float("nan"), false / max(1, number))
-            for level, (found, false) in sorted(tally.froc.items())
-        ),
-        curve=curve,
-        cases=tuple(photographs),
-    )
-
-
-def _lesion_free(
-    photographs: Sequence[PhotographScore], bootstrap: int, seed: int
-) -> LesionFreeScore | None:
-    if not photographs:
-        return None
-    shares = np.array([score.marked / max(1, score.pixels) for score in photographs])
-    drawn = draw_weights(len(shares), bootstrap, seed) @ shares / len(shares)
-    return LesionFreeScore(
-        photographs=len(photographs),
-        with_mark=int((shares > 0).sum()),
-        marked_mean=float(shares.mean()),
-        marked_max=float(shares.max()),
-        finds_per_photograph=float(np.mean([score.finds for score in photographs])),
-        interval=percentile_interval(drawn) if len(shares) > 1 and bootstrap else None,
-    )
-
-
-def _mean(
-    lesions: Sequence[Figures], draws: Sequence[Mapping[str, NDArray[np.float64]]]
-) -> Figures:
+def _mean(lesions: Sequence[Figures]) -> Figures:
     """Mean over lesions; each draw has its own, of the same photographs for all lesions."""
     values = {
         name: float(np.mean([getattr(score, name) for score in lesions]))
@@ -285,19 +212,14 @@ def _mean(
         else float("nan")
         for name in FIGURES
     }
-    intervals = {}
-    if draws and all(draws):
-        for name in FIGURES:
-            together = np.mean([drawn[name] for drawn in draws], axis=0)
-            intervals[name] = percentile_interval(together)
-    return Figures(**values, intervals=intervals)
+    draws: Draws = {}
+    if lesions and all(score.draws for score in lesions):
+        draws = {
+            name: np.mean([score.draws[name] for score in lesions], axis=0) for name in FIGURES
+        }
+    return Figures(**values, draws=draws)
 
 
-def _names(tallies: Mapping[str, _Tally]) -> list[str]:
-    """Every photograph that was scored for some lesion, in the order it was seen."""
-    seen = (score.photograph for tally in tallies.values() for score in tally.photographs)
-    return list(dict.fromkeys(seen))
-
-
-def _threshold(model: TPDRSeg, lesion: str) -> float:
-    return model.config.inference.threshold(lesion)
+def _names(tallies: Tallies) -> list[str]:
+    """Every photograph that was scored for some lesion, by name: so draws depend on no order."""
+    return sorted({score.photograph for tally in tallies.values() for score in tally.photographs})

@@ -1,16 +1,16 @@
 """Pixel metrics of one lesion, each with its convention declared.
 
 Pooled
-    :class:`PixelCurve` puts the pixels of all images into one pool and scores the pool once; an
-    image counts by its pixels, and an image without the lesion still counts by its false positives.
-    AUC-PR is the step-wise average precision, ``sum_n (R_n - R_{n-1}) P_n``, as in scikit-learn's
-    ``average_precision_score``: nothing is interpolated between points. AUC-ROC is the area by the
-    trapezoid rule, equal to ``roc_auc_score``.
+    `PixelCurve` puts the pixels of all images into one pool and scores the pool once; an image
+    counts by its pixels, and an image without the lesion still counts by its false positives.
+    AUC-PR is the step-wise average precision, `sum_n (R_n - R_{n-1}) P_n`, as in scikit-learn's
+    `average_precision_score`: nothing is interpolated between points. AUC-ROC is the area by the
+    trapezoid rule, equal to `roc_auc_score`.
 Per image
-    :func:`dice` and :func:`iou` score one mask. The caller averages them, and says what an image
-    without the lesion counts.
+    `dice` and `iou` score one mask. The caller averages them, and says what an image without the
+    lesion counts.
 
-Which pixels are scored is the caller's choice (``where``): all of them, or the field of view only.
+Which pixels are scored is the caller's choice (`where`): all of them, or the field of view only.
 The black surround is easy to get right, so it raises AUC-ROC and leaves AUC-PR nearly as it is.
 A pixel is predicted to be lesion when its probability is at least the threshold.
 """
@@ -19,18 +19,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
+from scipy.special import digamma
 
 from tp_drseg.errors import DataError
+from tp_drseg.evaluation.bins import BINS, bin_of, edges
 
-# A probability is binned by the leading bits of its float32 pattern, since positive floats have the
-# order of their patterns: 2048 bins for each halving. From 0.5 on, 1 - p (exact in float32) is
-# binned in its place, so that both ends are resolved alike. All patterns below are shifted.
-_SHIFT = 12
-_LEAST = (127 - 64) << (23 - _SHIFT)  # 2^-64; what is less shares bin 0
-_HALF = (127 - 1) << (23 - _SHIFT)  # 0.5
-_ULP = (127 - 24) << (23 - _SHIFT)  # 2^-24, the least that 1 - p can be in float32, short of 0
-_HALF_BIN = _HALF - _LEAST + 1
-_BINS = _HALF_BIN + _HALF - _ULP + 2
+ELEVEN_THRESHOLDS = tuple(step / 10 for step in range(11))
+"""0, 0.1, ..., 1: where papers on this task cut their precision-recall curves."""
 _CHUNK = 1 << 20
 
 
@@ -39,15 +35,22 @@ class PixelCurve:
 
     Pixels are kept as two histograms of 176,131 bins (2.8 MB in all), however many are added.
     Probabilities of one bin count as ties; they differ by at most 1/2048 of themselves, or of
-    their distance to 1 from 0.5 on. That is a step of 0.0005 to 0.001 in the logit. Average
-    precision and AUC-ROC agree with scikit-learn's to 1e-4 when the logits spread over 1 or more.
+    their distance to 1 from 0.5 on. That is a step of 0.0005 to 0.001 in the logit. What this
+    costs is known for each curve: `average_precision_bounds`.
 
     Curves add up, so a bootstrap over images keeps one curve per image and sums those it draws:
-    ``sum(drawn, PixelCurve())``.
+    `sum(drawn, PixelCurve())`.
+
+    Example:
+        >>> import numpy as np
+        >>> curve = PixelCurve()
+        >>> curve.add(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False]))
+        >>> round(curve.average_precision(), 4)
+        0.8333
     """
 
     def __init__(self) -> None:
-        self._counts: NDArray[np.int64] = np.zeros((2, _BINS), dtype=np.int64)
+        self._counts: NDArray[np.int64] = np.zeros((2, BINS), dtype=np.int64)
 
     def add(
         self,
@@ -80,8 +83,8 @@ class PixelCurve:
         values, labels = probability.ravel(), truth.ravel()
         for start in range(0, values.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            keys = _bin(values[chunk]) + _BINS * labels[chunk].astype(bool)
-            self._counts += np.bincount(keys, minlength=2 * _BINS).reshape(2, _BINS)
+            keys = bin_of(values[chunk]) + BINS * labels[chunk].astype(bool)
+            self._counts += np.bincount(keys, minlength=2 * BINS).reshape(2, BINS)
 
     def merge(self, other: PixelCurve) -> None:
         """Add all pixels of another curve to this one."""
@@ -104,17 +107,17 @@ class PixelCurve:
 
     @property
     def histogram(self) -> NDArray[np.int64]:
-        """The counts, ``(2, bins)``: row 0 of other pixels, row 1 of lesion; a copy."""
+        """The counts, `(2, bins)`: row 0 of other pixels, row 1 of lesion; a copy."""
         copy: NDArray[np.int64] = self._counts.copy()
         return copy
 
     @staticmethod
     def thresholds() -> NDArray[np.float32]:
-        """``(bins,)``, ascending: the threshold that takes in a bin and all above it."""
-        return _edges()
+        """Return the threshold that takes in a bin and all above it, `(bins,)`, ascending."""
+        return edges()
 
     def average_precision(self) -> float:
-        """Area under the precision-recall curve, step-wise.
+        """Return the area under the precision-recall curve, step-wise.
 
         Returns:
             In [0, 1]; NaN when no pixel is lesion, as recall then has no meaning. (scikit-learn
@@ -126,8 +129,54 @@ class PixelCurve:
         gained = np.diff(true, prepend=0) / self.positives
         return float(np.sum(gained * true / (true + false)))
 
+    def average_precision_bounds(self) -> tuple[float, float]:
+        """Bound the average precision that the probabilities have as they are, unbinned.
+
+        Of a bin with `t` lesion and `f` other pixels below which `T` and `F` lie, the j-th lesion
+        pixel adds at least `(T + j) / (T + j + F + f)`, when all others of the bin come first, and
+        at most `(T + t) / (T + t + F)`, when the lesion pixels come first and are ties.
+
+        Returns:
+            The lowest and the highest that it can be, in [0, 1]; both NaN when no pixel is lesion.
+        """
+        if not self.positives:
+            return float("nan"), float("nan")
+        true, false, _ = self._above()
+        gained = np.diff(true, prepend=0)
+        before = np.concatenate([[0], false[:-1]])
+        # sum_j (T + j) / (T + j + F + f) over j = 1 .. t, as a difference of harmonic numbers
+        harmonic = digamma(true + false + 1.0) - digamma(true - gained + false + 1.0)
+        low = np.sum(gained - false * harmonic) / self.positives
+        high = np.sum(gained * true / np.maximum(true + before, 1)) / self.positives
+        return float(max(0.0, low)), float(min(1.0, high))
+
+    def average_precision_at_eleven_thresholds(self) -> float:
+        """Return the area under the precision-recall curve of 11 thresholds, 0, 0.1, ..., 1.
+
+        By the trapezoid rule, with a precision of 1 where nothing is predicted, and a pixel
+        predicted when its probability is *above* the threshold: the convention of M2MRF (Liu et
+        al., 2023) and of what is compared with it. It is no substitute for `average_precision`: it
+        depends on how the probabilities are scaled, not on their order alone.
+
+        Returns:
+            In [0, 1]; NaN when no pixel is lesion.
+        """
+        return float(eleven_threshold_area(self.counts_at_eleven_thresholds()))
+
+    def counts_at_eleven_thresholds(self) -> NDArray[np.int64]:
+        """Return the other and the lesion pixels above each of `ELEVEN_THRESHOLDS`, `(2, 12)`.
+
+        The last column is all pixels, whatever their probability. What lies in the bin of a
+        threshold counts as not above it.
+        """
+        above = self._counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+        starts = bin_of(np.array(ELEVEN_THRESHOLDS)) + 1
+        padded = np.pad(above, ((0, 0), (0, 1)))
+        counts: NDArray[np.int64] = np.concatenate([padded[:, starts], above[:, :1]], axis=1)
+        return counts
+
     def roc_auc(self) -> float:
-        """Area under the receiver operating characteristic.
+        """Return the area under the receiver operating characteristic.
 
         Returns:
             In [0, 1], chance level 0.5; NaN unless there are both lesion and other pixels.
@@ -141,7 +190,7 @@ class PixelCurve:
         return float(np.sum(np.diff(fallout) * (recall[1:] + recall[:-1]) / 2))
 
     def dice_at(self, threshold: float) -> float:
-        """Dice coefficient (F1) of the pooled pixels.
+        """Return the Dice coefficient (F1) of the pooled pixels.
 
         Args:
             threshold: In [0, 1], rounded down to a bin's edge; 0.5 is exact.
@@ -153,17 +202,17 @@ class PixelCurve:
         return _ratio(2 * true, true + false + self.positives)
 
     def precision_at(self, threshold: float) -> float:
-        """Share of lesion among predicted pixels; NaN when none is predicted. See `dice_at`."""
+        """Return the share of lesion among predicted pixels; NaN when none is. See `dice_at`."""
         true, false = self._at(threshold)
         return _ratio(true, true + false)
 
     def recall_at(self, threshold: float) -> float:
-        """Share of lesion pixels that are predicted; NaN when there are none. See `dice_at`."""
+        """Return the share of lesion pixels that are predicted; NaN without any. See `dice_at`."""
         true, _ = self._at(threshold)
         return _ratio(true, self.positives)
 
     def best_dice(self) -> tuple[float, float]:
-        """The threshold with the highest pooled Dice coefficient.
+        """Return the threshold with the highest pooled Dice coefficient, and that coefficient.
 
         Choose it on validation images: on the images that are reported, it flatters.
 
@@ -181,10 +230,10 @@ class PixelCurve:
     def precision_recall(
         self,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-        """The precision-recall curve, for plotting.
+        """Return the precision-recall curve, for plotting.
 
         Returns:
-            Precision, recall and threshold, each ``(N,)``, from the highest threshold to the
+            Precision, recall and threshold, each `(N,)`, from the highest threshold to the
             lowest, one point per bin that holds a pixel. Recall is NaN when no pixel is lesion.
         """
         true, false, thresholds = self._above()
@@ -195,28 +244,47 @@ class PixelCurve:
         """True and false positives at each threshold that matters, from the highest down."""
         used = np.flatnonzero(self._counts.sum(axis=0))[::-1]
         false, true = self._counts[:, used].cumsum(axis=1)
-        return true, false, _edges()[used]
+        return true, false, edges()[used]
 
     def _at(self, threshold: float) -> tuple[int, int]:
         """True and false positives at a threshold."""
         if not 0 <= threshold <= 1:
             raise DataError(f"The threshold {threshold} is not in [0, 1].")
-        start = int(_bin(np.array([threshold]))[0])
+        start = int(bin_of(np.array([threshold]))[0])
         false, true = self._counts[:, start:].sum(axis=1)
         return int(true), int(false)
 
 
+def eleven_threshold_area(counts: NDArray[np.number]) -> NDArray[np.float64]:
+    """Return the area that `PixelCurve.average_precision_at_eleven_thresholds` describes.
+
+    Args:
+        counts: `(..., 2, 12)`, as `PixelCurve.counts_at_eleven_thresholds` gives them.
+
+    Returns:
+        `(...)`; NaN where no pixel is lesion.
+    """
+    false, true = (np.asarray(counts[..., row, :-1], dtype=np.float64) for row in (0, 1))
+    positives = np.asarray(counts[..., 1, -1:], dtype=np.float64)
+    predicted = true + false
+    precision = np.divide(true, predicted, out=np.ones_like(true), where=predicted > 0)
+    recall = np.divide(true, positives, out=np.full(true.shape, np.nan), where=positives > 0)
+    # thresholds ascend, so recall falls
+    area: NDArray[np.float64] = -trapezoid(precision, recall, axis=-1)
+    return area
+
+
 def dice(mask: ArrayLike, truth: ArrayLike, *, empty: float = 1.0) -> float:
-    """Dice coefficient of one image, ``2 |A and B| / (|A| + |B|)``.
+    """Return the Dice coefficient of one image, `2 |A and B| / (|A| + |B|)`.
 
     Args:
         mask: Predicted mask, of any shape, true (or not 0) on the lesion.
         truth: True mask, of the same shape.
-        empty: What an image counts that has no lesion and where none is found: 1 (found right), or
-            NaN, to be skipped with ``numpy.nanmean``. A false positive on it counts 0 either way.
+        empty: What an image counts that has no lesion and where none is predicted: 1, or NaN, to
+            be skipped with `numpy.nanmean`. A false positive on it counts 0 either way.
 
     Returns:
-        In [0, 1], or ``empty``.
+        In [0, 1], or `empty`.
 
     Raises:
         DataError: The shapes differ.
@@ -226,7 +294,7 @@ def dice(mask: ArrayLike, truth: ArrayLike, *, empty: float = 1.0) -> float:
 
 
 def iou(mask: ArrayLike, truth: ArrayLike, *, empty: float = 1.0) -> float:
-    """Intersection over union of one image (Jaccard index). Arguments and errors as for `dice`."""
+    """Return the intersection over union of one image (Jaccard index); arguments as for `dice`."""
     both, predicted, actual = _overlap(mask, truth)
     return both / (predicted + actual - both) if predicted + actual else empty
 
@@ -236,29 +304,6 @@ def _overlap(mask: ArrayLike, truth: ArrayLike) -> tuple[int, int, int]:
     first, second = np.asarray(mask, dtype=bool), np.asarray(truth, dtype=bool)
     _same_shape("mask", first, "truth", second)
     return int((first & second).sum()), int(first.sum()), int(second.sum())
-
-
-def _bin(probability: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Bin of each probability; bins are half open, ``[edge, next edge)``, and 1 has its own."""
-    p = np.ascontiguousarray(probability, dtype=np.float32) + np.float32(0)  # no -0
-    low = (p.view(np.uint32) >> _SHIFT).astype(np.int64)
-    # Rounded up, so that the edge belongs to the bin above it, as it does below 0.5.
-    rest = np.float32(1) - p
-    high = ((rest.view(np.uint32) + ((1 << _SHIFT) - 1)) >> _SHIFT).astype(np.int64)
-    below = np.maximum(low - _LEAST + 1, 0)
-    above: NDArray[np.int64] = _HALF_BIN + _HALF - np.maximum(high, _ULP - 1)
-    return np.where(p < 0.5, below, above)
-
-
-def _edges() -> NDArray[np.float32]:
-    """The lowest float32 of each bin, ascending: the threshold that takes in just this bin."""
-    low = np.arange(_LEAST, _HALF, dtype=np.uint32) << _SHIFT
-    high = np.arange(_HALF, _ULP - 1, -1, dtype=np.int64).astype(np.uint32) << _SHIFT
-    exact = 1 - high.view(np.float32).astype(np.float64)
-    rounded = exact.astype(np.float32)
-    above = np.where(rounded < exact, np.nextafter(rounded, np.float32(2)), rounded)
-    ends = np.array([[0], [1]], dtype=np.float32)
-    return np.concatenate([ends[0], low.view(np.float32), above, ends[1]])
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -29,32 +29,34 @@ def choose_operating_points(
     most_marked: float | None = 0.0002,
     chosen_on: str | None = None,
 ) -> dict[str, OperatingPoint]:
-    """Chooses a threshold for each lesion, and stores it in the model's config.
+    """Choose a threshold for each lesion, and store it in the model's config.
 
     It is the threshold of the highest pooled Dice on `samples` among those that keep the limit on
     `lesion_free`; of equals the highest. A lesion that none of the samples has keeps the operating
     point it had.
 
     Args:
-        model: the model.
-        samples: annotated photographs. They should be neither those it was trained on, where it is
+        model: The model.
+        samples: Annotated photographs. They should be neither those it was trained on, where it is
             too sure of itself, nor those that figures are reported on, which would flatter.
-        lesion_free: photographs without any lesion; one that they do not name has no limit.
-        most_marked: which share of the field of view, mean over `lesion_free`, may be marked, in
+        lesion_free: Photographs without any lesion; one that they do not name has no limit.
+        most_marked: Which share of the field of view, mean over `lesion_free`, may be marked, in
             [0, 1]; `None` for no limit.
-        chosen_on: what to say about the photographs; by default their number and names.
+        chosen_on: What to say about the photographs; by default their number and names.
 
     Returns:
         The operating points chosen, by lesion name, with the pooled sensitivity and precision that
         they give on `samples`.
 
     Raises:
-        ImageError: a photograph cannot be read.
-        DataError: a mask cannot be read, `most_marked` is out of range, or a lesion's limit cannot
+        ImageError: A photograph cannot be read.
+        DataError: A mask cannot be read, `most_marked` is out of range, or a lesion's limit cannot
             be kept with any threshold.
     """
     if most_marked is not None and not 0 <= most_marked <= 1:
-        raise DataError(f"most_marked is a share of the field of view in [0, 1], not {most_marked}")
+        raise DataError(
+            f"most_marked is a share of the field of view in [0, 1], not {most_marked}."
+        )
     curves = {x.name: PixelCurve() for x in model.catalog}
     for prediction in predictions(model, samples):
         curve = curves[prediction.lesion]
@@ -68,7 +70,7 @@ def choose_operating_points(
             allowed = None if limit is None else marked[name] <= limit
             points[name] = _best(name, curve, allowed, text)
     model.config = model.config.replace(
-        inference={"operating_points": {**model.config.inference.operating_points, **points}}
+        operating_points={**model.config.operating_points, **points}
     )
     return points
 
@@ -103,8 +105,8 @@ def _best(
     threshold = float(PixelCurve.thresholds()[best])
     if not hits[best]:
         logger.warning(
-            "no %s is marked at its operating point %g: any threshold that marks some marks too "
-            "much on the lesion-free photographs",
+            "No %s is marked at its operating point %g: any threshold that marks some marks too "
+            "much on the lesion-free photographs.",
             lesion,
             threshold,
         )

@@ -15,7 +15,7 @@ _POINTS = 400  # of a curve; more would only make the file larger
 
 
 def precision_recall_plot(evaluation: Evaluation) -> str:
-    """Pooled precision over sensitivity of each lesion, as SVG; a dot is the operating point."""
+    """Plot pooled precision over sensitivity of each lesion, as SVG; dots: operating points."""
     figure, axes = _axes("sensitivity (share of the lesion's pixels that are marked)")
     axes.set_ylabel("precision (share of marked pixels that are lesion)")
     axes.set_xlim(0, 1)
@@ -38,21 +38,20 @@ def precision_recall_plot(evaluation: Evaluation) -> str:
 
 
 def froc_plot(evaluation: Evaluation) -> str:
-    """Share of single lesions found over false finds a photograph, as SVG, one line a lesion."""
-    figure, axes = _axes("false finds on a photograph (mean)")
-    axes.set_ylabel("share of single lesions found")
+    """Plot the free-response curve of each lesion, as SVG; a large dot is the operating point."""
+    figure, axes = _axes("false positives per image (mean)")
+    axes.set_ylabel("sensitivity (share of single lesions detected)")
     axes.set_ylim(0, 1.02)
     axes.set_xscale("symlog", linthresh=1)
     for score in evaluation.lesions:
         if not score.lesions:
             continue
         colour = _colour(score.lesion)
-        x = [point.false_finds_per_photograph for point in score.froc]
-        y = [point.share_found for point in score.froc]
+        x = [point.false_positives_per_image for point in score.froc]
+        y = [point.lesion_sensitivity for point in score.froc]
         axes.plot(x, y, ".-", color=colour, label=score.lesion)
-        axes.plot(
-            score.false_finds_per_photograph, score.share_found, "o", color=colour, markersize=7
-        )
+        here = (score.false_positives_per_image, score.lesion_sensitivity)
+        axes.plot(*here, "o", color=colour, markersize=7)
     axes.set_xlim(left=0)
     return _svg(figure, axes, "lower right")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tp_drseg.data import Sample, read_ignored, read_mask
+from tp_drseg.evaluation.convention import Pixels
 from tp_drseg.inference.segment import probabilities
 from tp_drseg.inference.view import FundusView
 
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Descriptions = Literal["own", "held_out"]
-"""With which texts the lesions are asked for: the model's own, or those that no training saw."""
+
+class Descriptions(StrEnum):
+    """With which texts the lesions are asked for."""
+
+    OWN = "own"
+    """The model's own."""
+    HELD_OUT = "held_out"
+    """Those of the catalog that no training saw."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +36,14 @@ class Prediction:
     """One lesion of one photograph, in original pixels.
 
     Attributes:
-        photograph: the sample's name.
+        photograph: The sample's name.
         image: `(H, W, 3)` uint8.
-        lesion: catalog name.
-        descriptions: with which texts it was asked for.
+        lesion: Catalog name.
+        descriptions: With which texts it was asked for.
         probability: `(H, W)` float32 in [0, 1].
         truth: `(H, W)` bool, the lesion on scored pixels.
-        scored: `(H, W)` bool, the field of view without the ignored pixels.
-        ignored: `(H, W)` bool, pixels of the field of view that must not be scored.
+        scored: `(H, W)` bool, the pixels that count, without the ignored ones.
+        ignored: `(H, W)` bool, pixels among them that must not be scored.
     """
 
     photograph: str
@@ -48,39 +56,51 @@ class Prediction:
     ignored: NDArray[np.bool_]
 
     def marked(self, threshold: float) -> NDArray[np.bool_]:
-        """`(H, W)` bool: what is marked in the field of view, ignored pixels included."""
+        """Return what is marked, `(H, W)` bool, ignored pixels included."""
         mask: NDArray[np.bool_] = (self.probability >= threshold) & (self.scored | self.ignored)
         return mask
 
 
 def predictions(
-    model: TPDRSeg, samples: Sequence[Sample], descriptions: Sequence[Descriptions] = ("own",)
+    model: TPDRSeg,
+    samples: Sequence[Sample],
+    descriptions: Sequence[Descriptions] = (Descriptions.OWN,),
+    pixels: Pixels = Pixels.FIELD_OF_VIEW,
 ) -> Iterator[Prediction]:
-    """Yields each lesion of each photograph, as far as it is annotated there.
+    """Yield each lesion of each photograph, as far as it is annotated there.
 
     Only one photograph is held at a time. One that is annotated for none of the model's lesions is
     named in a warning and passed over.
 
+    Args:
+        model: The model.
+        samples: The photographs.
+        descriptions: With which texts the lesions are asked for; all of them share the
+            photograph's features.
+        pixels: Which pixels count.
+
     Raises:
-        ImageError, DataError: a photograph or a mask cannot be read.
+        ImageError: A photograph cannot be read.
+        DataError: A mask cannot be read.
     """
-    for number, sample in enumerate(samples, 1):
+    for sample in samples:
         lesions = [x for x in model.catalog if x.name in sample.masks]
         if not lesions:
-            logger.warning("%s is annotated for none of the model's lesions", sample.name)
+            logger.warning("%s is annotated for none of the model's lesions.", sample.name)
             continue
         view = FundusView(model, sample.image, keep=False)
-        size, field = view.image.shape[:2], view.field_of_view.mask
-        # all kinds at once, since they share the image's features
+        size = view.image.shape[:2]
+        area = np.ones(size, dtype=np.bool_) if pixels is Pixels.ALL else view.field_of_view.mask
         asked = [(kind, x) for kind in descriptions for x in lesions]
         texts = [
-            x.held_out_texts if kind == "held_out" else model.prompt_texts(x) for kind, x in asked
+            x.held_out_texts if kind is Descriptions.HELD_OUT else model.prompt_texts(x)
+            for kind, x in asked
         ]
         found, _ = probabilities(view, [x for _, x in asked], texts)
         for (kind, x), probability in zip(asked, found, strict=True):
             mask = sample.masks[x.name]
-            ignored = read_ignored(mask, size) & field
-            scored = field & ~ignored
+            ignored = read_ignored(mask, size) & area
+            scored = area & ~ignored
             yield Prediction(
                 photograph=sample.name,
                 image=view.image,
@@ -91,4 +111,3 @@ def predictions(
                 scored=scored,
                 ignored=ignored,
             )
-        logger.info("scored %d of %d: %s", number, len(samples), sample.name)

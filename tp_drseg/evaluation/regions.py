@@ -1,10 +1,11 @@
-"""Single lesions: which are found, and what is found beside them (free-response view).
+"""Single lesions: which are detected, and what is detected beside them (free-response view).
 
-A lesion is an 8-connected region of the true mask, a find one of the predicted mask. A lesion is
-found when at least `MATCHING_SHARE` of its pixels are predicted; a find is false when less than
-that share of its pixels are lesion. Both are needed: by any overlap at all, one find that covers
-the whole retina would find every lesion and be false nowhere. The share of 0.2 is the one that
-Zhang et al. (Medical Image Analysis 18(7), 2014) use for exudates. No region is too small to count.
+A lesion is an 8-connected region of the true mask, a detection one of the predicted mask. A lesion
+is detected when at least `MATCHING_SHARE` of its pixels are predicted; a detection is a false
+positive when less than that share of its pixels are lesion. Both are needed: by any overlap at
+all, one detection that covers the whole retina would detect every lesion and be false nowhere. The
+share of 0.2 is the one that Zhang et al. (Medical Image Analysis 18(7), 2014) use for exudates. No
+region is too small to count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 MATCHING_SHARE = 0.2
-"""Of a lesion's pixels (or a find's) that must be in the other mask."""
+"""Of a lesion's pixels (or a detection's) that must be in the other mask."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,16 @@ class RegionCounts:
     """Regions of one photograph.
 
     Attributes:
-        lesions: regions of the true mask.
-        found: how many of them are found.
-        finds: regions of the predicted mask.
-        false_finds: how many of them are false.
+        lesions: Regions of the true mask.
+        detected: How many of them are detected.
+        detections: Regions of the predicted mask.
+        false_positives: How many of them are false.
     """
 
     lesions: int
-    found: int
-    finds: int
-    false_finds: int
+    detected: int
+    detections: int
+    false_positives: int
 
 
 class TrueRegions:
@@ -41,8 +42,9 @@ class TrueRegions:
 
     Args:
         truth: `(H, W)` bool, true on the lesion.
-        ignored: `(H, W)` bool, pixels that must not be scored. They are in no lesion and no find's
-            share, and a find that touches them is never false: what it shows may go on in there.
+        ignored: `(H, W)` bool, pixels that must not be scored. They are in no lesion and no
+            detection's share, and a detection that touches them is never false: what it shows may
+            go on in there.
     """
 
     def __init__(self, truth: NDArray[np.bool_], ignored: NDArray[np.bool_] | None = None) -> None:
@@ -61,9 +63,9 @@ class TrueRegions:
         scored = _sizes(labels[mask], count) - beside
         return RegionCounts(
             lesions=self._count,
-            found=int((covered >= MATCHING_SHARE * self._sizes).sum()),
-            finds=count,
-            false_finds=int(((hits < MATCHING_SHARE * scored) & (beside == 0)).sum()),
+            detected=int((covered >= MATCHING_SHARE * self._sizes).sum()),
+            detections=count,
+            false_positives=int(((hits < MATCHING_SHARE * scored) & (beside == 0)).sum()),
         )
 
 

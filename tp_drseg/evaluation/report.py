@@ -6,15 +6,15 @@ import base64
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from tp_drseg import __version__
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_text
-from tp_drseg.evaluation.cases import MARKED, TRUTH, Case, Cases
+from tp_drseg.evaluation.convention import area_name, conventions
+from tp_drseg.evaluation.gallery import MARKED, TRUTH, Exhibit, Gallery
 from tp_drseg.evaluation.plots import froc_plot, precision_recall_plot
 from tp_drseg.evaluation.predictions import Descriptions
-from tp_drseg.evaluation.scores import CONVENTIONS, Evaluation
+from tp_drseg.evaluation.scores import Evaluation
 from tp_drseg.evaluation.tables import operating_points_text, tables
 from tp_drseg.export.colours import RGB
 
@@ -22,31 +22,31 @@ NEEDED = ("matplotlib", "jinja2")
 """Modules of the extra `report`."""
 
 _KINDS: Mapping[Descriptions, str] = {
-    "own": "Asked with the model's own descriptions",
-    "held_out": "Asked with descriptions that no training saw",
+    Descriptions.OWN: "Asked with the model's own descriptions",
+    Descriptions.HELD_OUT: "Asked with descriptions that no training saw",
 }
 
 
 def write_report(
     path: Path,
     evaluations: Mapping[Descriptions, Evaluation],
-    cases: Cases,
+    gallery: Gallery,
     *,
     model: str,
     data: str,
 ) -> None:
-    """Writes a report for clinicians and researchers, whole or not at all.
+    """Write a report for clinicians and researchers, whole or not at all.
 
     Args:
-        path: the HTML file.
-        evaluations: what `evaluate` returned.
-        cases: what it watched the evaluation with.
-        model: which model it is, in words.
-        data: which photographs they are, in words.
+        path: The HTML file.
+        evaluations: What `evaluate` returned.
+        gallery: What it watched the evaluation with.
+        model: Which model it is, in words.
+        data: Which photographs they are, in words.
 
     Raises:
-        MissingExtraError: the extra `report` is not installed.
-        OutputError: the file cannot be written.
+        MissingExtraError: The extra `report` is not installed.
+        OutputError: The file cannot be written.
     """
     require("report", *NEEDED)
     from jinja2 import Environment, StrictUndefined
@@ -57,65 +57,70 @@ def write_report(
     template = environment.from_string(
         (files("tp_drseg.evaluation") / "report.html").read_text(encoding="utf-8")
     )
+    first = next(iter(evaluations.values()))
     page = template.render(
         model=model,
         data=data,
         version=__version__,
         sections=[_section(evaluation) for evaluation in evaluations.values()],
-        lesions=[_pictures(score.lesion, cases) for score in next(iter(evaluations.values()))],
-        conventions=CONVENTIONS,
+        lesions=[_pictures(score.lesion, gallery, first) for score in first],
+        conventions=conventions(first.pixels),
+        photographs=first.photographs,
+        lesion_free=first.lesion_free,
         truth=_css(TRUTH),
         marked=_css(MARKED),
     )
     write_text(path, page)
 
 
-def _section(evaluation: Evaluation) -> dict[str, Any]:
+def _section(evaluation: Evaluation) -> dict[str, object]:
     has_froc = any(score.froc for score in evaluation)
     return {
         "title": _KINDS[evaluation.descriptions],
         "tables": tables(evaluation),
-        "points": operating_points_text(evaluation),
-        "draws": evaluation.draws,
+        "points": operating_points_text(evaluation).splitlines(),
+        "draws": evaluation.bootstrap,
         "precision_recall": _data("image/svg+xml", precision_recall_plot(evaluation).encode()),
         "froc": _data("image/svg+xml", froc_plot(evaluation).encode()) if has_froc else None,
-        "photographs": evaluation.photographs,
-        "lesion_free": evaluation.lesion_free,
     }
 
 
-def _pictures(lesion: str, cases: Cases) -> dict[str, Any]:
+def _pictures(lesion: str, gallery: Gallery, evaluation: Evaluation) -> dict[str, object]:
+    area = area_name(evaluation.pixels)
     sorts = {
-        "Best": cases.best(lesion),
-        "Worst": cases.worst(lesion),
-        "Marked where there is none": cases.false(lesion),
+        "Best": gallery.best(lesion),
+        "Worst": gallery.worst(lesion),
+        "Marked where there is none": gallery.false_positives(lesion),
     }
     return {
         "name": lesion,
         "sorts": {
-            title: [_case(case) for case in found] for title, found in sorts.items() if found
+            title: [_exhibit(exhibit, area) for exhibit in exhibits]
+            for title, exhibits in sorts.items()
+            if exhibits
         },
     }
 
 
-def _case(case: Case) -> dict[str, str]:
-    score = case.score
+def _exhibit(exhibit: Exhibit, area: str) -> dict[str, str]:
+    score = exhibit.score
+    regions = score.regions
     if score.positives:
         caption = (
             f"Dice {score.dice:.2f}, sensitivity {score.sensitivity:.2f}, precision "
-            f"{score.precision:.2f}; {score.found} of {score.lesions} lesions found, "
-            f"{score.false_finds} false finds"
+            f"{score.precision:.2f}; {regions.detected} of {regions.lesions} lesions detected, "
+            f"{regions.false_positives} false positives"
         )
     else:
         caption = (
-            f"{score.marked / score.pixels:.4%} of the field of view marked, in {score.finds} "
-            "places; the lesion is not there"
+            f"{score.predicted_share:.4%} of the {area} marked, in {regions.detections} places; "
+            "the lesion is not there"
         )
     return {
         "photograph": score.photograph,
         "caption": caption,
-        "whole": _data("image/jpeg", case.whole),
-        "detail": _data("image/jpeg", case.detail),
+        "whole": _data("image/jpeg", exhibit.whole),
+        "detail": _data("image/jpeg", exhibit.detail),
     }
 
 

@@ -5,41 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
-from tp_drseg.evaluation.bootstrap import Interval
+import numpy as np
+from numpy.typing import NDArray
+
+from tp_drseg.evaluation.bootstrap import Interval, percentile_interval
+from tp_drseg.evaluation.convention import Pixels
 from tp_drseg.evaluation.metrics import PixelCurve
 from tp_drseg.evaluation.predictions import Descriptions
-from tp_drseg.evaluation.regions import MATCHING_SHARE
-
-CONVENTIONS: Mapping[str, str] = {
-    "Pixels": "Those of the original photograph, inside the field of view; pixels that the "
-    "annotators left undecided are not scored.",
-    "Pooled": "The pixels of all photographs form one pool that is scored once; a photograph "
-    "without the lesion counts in it, all as background. AUC-PR is the step-wise average "
-    "precision, AUC-ROC the area under the ROC curve.",
-    "Per image": "The mean over the photographs that have the lesion; where nothing is marked on "
-    "one of them, its Dice, IoU, sensitivity and precision are 0.",
-    "Empty masks": "A photograph without the lesion has no figure per image; what is marked there "
-    "counts in the pooled figures and the false finds.",
-    "Operating point": "A pixel is marked when its probability is at least the lesion's threshold; "
-    "Dice, IoU, sensitivity, precision and all about single lesions are taken there.",
-    "Single lesions": "Regions whose pixels touch at a side or a corner. A lesion is found when at "
-    f"least {MATCHING_SHARE:.0%} of its pixels are marked; a marked region is a false find when "
-    f"less than {MATCHING_SHARE:.0%} of its pixels are lesion. False finds are counted on all "
-    "annotated photographs.",
-    "Lesion-free photographs": "Their marks are given as share of the field of view, at the "
-    "operating point, mean over the photographs and on the worst of them; they are in no other "
-    "figure.",
-    "Mean": "Over the lesions that at least one photograph has.",
-    "Intervals": "95 %, percentile bootstrap over photographs, where at least two have the lesion. "
-    "They say how much the figures depend on which photographs were scored, not on how the model "
-    "was trained.",
-}
-"""What the figures mean, by title. It goes with them wherever they are shown."""
-
-CONVENTION = " ".join(f"{title}: {text}" for title, text in CONVENTIONS.items())
-"""The same as one text."""
+from tp_drseg.evaluation.regions import RegionCounts
 
 NAN = float("nan")
 
@@ -49,76 +24,81 @@ class PhotographScore:
     """One lesion on one photograph, at the operating point.
 
     Attributes:
-        photograph: its name.
-        pixels: how many were scored.
-        positives: how many of them are lesion.
-        marked: how many of them are marked.
-        hits: how many of them are both.
+        photograph: Its name.
+        pixels: How many were scored.
+        positives: How many of them are lesion.
+        predicted: How many of them are marked.
+        true_positives: How many of them are both.
         average_precision: AUC-PR of this photograph; NaN without the lesion.
         roc_auc: AUC-ROC, likewise.
-        lesions: regions of the true mask.
-        found: how many of them are found.
-        finds: marked regions.
-        false_finds: how many of them are false.
+        regions: Its single lesions and detections.
     """
 
     photograph: str
     pixels: int
     positives: int
-    marked: int
-    hits: int
+    predicted: int
+    true_positives: int
     average_precision: float
     roc_auc: float
-    lesions: int
-    found: int
-    finds: int
-    false_finds: int
+    regions: RegionCounts
 
     @property
     def dice(self) -> float:
         """Dice coefficient; NaN without the lesion."""
-        return 2 * self.hits / (self.positives + self.marked) if self.positives else NAN
+        both = self.positives + self.predicted
+        return 2 * self.true_positives / both if self.positives else NAN
 
     @property
     def iou(self) -> float:
         """Intersection over union; NaN without the lesion."""
-        return self.hits / (self.positives + self.marked - self.hits) if self.positives else NAN
+        either = self.positives + self.predicted - self.true_positives
+        return self.true_positives / either if self.positives else NAN
 
     @property
     def sensitivity(self) -> float:
         """Share of the lesion's pixels that are marked; NaN without the lesion."""
-        return self.hits / self.positives if self.positives else NAN
+        return self.true_positives / self.positives if self.positives else NAN
 
     @property
     def precision(self) -> float:
         """Share of lesion among marked pixels, 0 where none is; NaN without the lesion."""
-        return self.hits / max(1, self.marked) if self.positives else NAN
+        return self.true_positives / max(1, self.predicted) if self.positives else NAN
+
+    @property
+    def predicted_share(self) -> float:
+        """Share of the scored pixels that is marked, in [0, 1]."""
+        return self.predicted / max(1, self.pixels)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures in [0, 1], with what `CONVENTION` says; NaN where a figure does not exist.
+    """Figures in [0, 1], each under its convention; NaN where a figure does not exist.
 
     Attributes:
-        average_precision: AUC-PR, pooled.
+        average_precision: AUC-PR, pooled, step-wise.
+        average_precision_at_11: AUC-PR, pooled, of 11 thresholds; only to compare with papers.
         roc_auc: AUC-ROC, pooled.
         pooled_dice: Dice coefficient, pooled.
-        pooled_iou: intersection over union, pooled.
-        sensitivity: share of the lesion's pixels that are marked, pooled.
-        precision: share of lesion among the marked pixels, pooled.
-        average_precision_per_image: mean over the photographs that have the lesion, as are all
-            figures per image.
-        roc_auc_per_image: likewise.
-        dice_per_image: likewise.
-        iou_per_image: likewise.
-        sensitivity_per_image: likewise.
-        precision_per_image: likewise.
-        share_found: share of the single lesions that are found.
-        false_finds_per_photograph: how many false finds a photograph has; may be above 1.
-        intervals: 95 % interval by the name of each figure above; empty without bootstrap.
+        pooled_iou: Intersection over union, pooled.
+        sensitivity: Share of the lesion's pixels that are marked, pooled.
+        precision: Share of lesion among the marked pixels, pooled.
+        average_precision_per_image: Mean over the photographs that have the lesion, as are all
+            figures per image but the last.
+        roc_auc_per_image: Likewise.
+        dice_per_image: Likewise.
+        iou_per_image: Likewise.
+        sensitivity_per_image: Likewise.
+        precision_per_image: Likewise.
+        lesion_sensitivity: Share of the single lesions that are detected.
+        false_positives_per_image: False detections, mean over all annotated photographs; may be
+            above 1.
+        draws: Each figure above in each draw of the bootstrap, `(draws,)`, by its name; empty
+            without bootstrap.
     """
 
     average_precision: float
+    average_precision_at_11: float
     roc_auc: float
     pooled_dice: float
     pooled_iou: float
@@ -130,12 +110,17 @@ class Figures:
     iou_per_image: float
     sensitivity_per_image: float
     precision_per_image: float
-    share_found: float
-    false_finds_per_photograph: float
-    intervals: Mapping[str, Interval]
+    lesion_sensitivity: float
+    false_positives_per_image: float
+    draws: Mapping[str, NDArray[np.float64]] = field(repr=False, compare=False)
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % interval of each figure by its name; empty without bootstrap."""
+        return {name: percentile_interval(values) for name, values in self.draws.items()}
 
 
-FIGURES = tuple(f.name for f in dataclasses.fields(Figures) if f.name != "intervals")
+FIGURES = tuple(f.name for f in dataclasses.fields(Figures) if f.name != "draws")
 
 
 @dataclass(frozen=True)
@@ -143,14 +128,15 @@ class FrocPoint:
     """A point of the free-response curve.
 
     Attributes:
-        threshold: in [0, 1].
-        share_found: share of the single lesions found, in [0, 1]; NaN when there are none.
-        false_finds_per_photograph: on the annotated photographs.
+        threshold: In [0, 1].
+        lesion_sensitivity: Share of the single lesions detected, in [0, 1]; NaN when there are
+            none.
+        false_positives_per_image: On the annotated photographs.
     """
 
     threshold: float
-    share_found: float
-    false_finds_per_photograph: float
+    lesion_sensitivity: float
+    false_positives_per_image: float
 
 
 @dataclass(frozen=True)
@@ -158,11 +144,11 @@ class LesionFreeScore:
     """What is marked on photographs that have no lesion at all.
 
     Attributes:
-        photographs: how many were looked at.
-        with_mark: how many of them have a mark of this lesion.
-        marked_mean: share of the field of view that is marked, in [0, 1], mean over them.
-        marked_max: the largest share on one of them.
-        finds_per_photograph: marked regions, mean over them.
+        photographs: How many were looked at.
+        with_mark: How many of them have a mark of this lesion.
+        marked_mean: Share of the scored pixels that is marked, in [0, 1], mean over them.
+        marked_max: The largest share on one of them.
+        detections_per_image: Marked regions, mean over them.
         interval: 95 % interval of `marked_mean`; `None` without bootstrap.
     """
 
@@ -170,52 +156,55 @@ class LesionFreeScore:
     with_mark: int
     marked_mean: float
     marked_max: float
-    finds_per_photograph: float
+    detections_per_image: float
     interval: Interval | None
 
 
 @dataclass(frozen=True)
 class LesionScore(Figures):
-    """How well one lesion is found.
+    """How well one lesion is segmented.
 
     Attributes:
-        lesion: catalog name.
-        photographs: how many were scored, those annotated for it.
-        with_lesion: how many of them have the lesion.
-        prevalence: share of lesion among the scored pixels: what AUC-PR is by chance.
-        threshold: the operating point.
-        chosen_on: on what it was chosen, as the model's config says; empty when unknown.
-        lesions: single lesions on all photographs.
-        found: how many of them are found.
-        false_finds: finds that are none.
-        best_threshold: threshold of the highest pooled Dice on these very photographs.
-        best_dice: that Dice. It flatters: it is no result.
-        lesion_free: what is marked on lesion-free photographs; `None` when none were given.
-        froc: the free-response curve; empty when not asked for.
-        curve: all scored pixels.
-        cases: each photograph's own figures.
+        lesion: Catalog name.
+        photographs: How many were scored, those annotated for it.
+        with_lesion: How many of them have the lesion.
+        prevalence: Share of lesion among the scored pixels: what AUC-PR is by chance.
+        thresholds: The operating point; those of all models where several were pooled.
+        chosen_on: On what it was chosen, as the model's config says; empty when unknown.
+        average_precision_bounds: Between these the average precision of the probabilities lies
+            that were not binned; both NaN when no photograph has the lesion.
+        lesions: Single lesions on all photographs.
+        detected: How many of them are detected.
+        false_positives: Detections that are none.
+        oracle_threshold: Threshold of the highest pooled Dice on these very photographs.
+        oracle_dice: That Dice. It is chosen on what it is measured on, so it is no result.
+        lesion_free: What is marked on lesion-free photographs; `None` when none were given.
+        froc: The free-response curve; empty when not asked for.
+        curve: All scored pixels.
+        per_photograph: Each photograph's own figures.
     """
 
     lesion: str
     photographs: int
     with_lesion: int
     prevalence: float
-    threshold: float
-    chosen_on: str
+    thresholds: tuple[float, ...]
+    chosen_on: tuple[str, ...]
+    average_precision_bounds: tuple[float, float]
     lesions: int
-    found: int
-    false_finds: int
-    best_threshold: float
-    best_dice: float
+    detected: int
+    false_positives: int
+    oracle_threshold: float
+    oracle_dice: float
     lesion_free: LesionFreeScore | None
     froc: tuple[FrocPoint, ...]
     curve: PixelCurve = field(repr=False, compare=False)
-    cases: tuple[PhotographScore, ...] = field(repr=False)
+    per_photograph: tuple[PhotographScore, ...] = field(repr=False)
 
     @property
     def missed(self) -> int:
-        """Single lesions that are not found."""
-        return self.lesions - self.found
+        """Single lesions that are not detected."""
+        return self.lesions - self.detected
 
 
 @dataclass(frozen=True)
@@ -223,43 +212,67 @@ class Evaluation:
     """All lesions, asked for with one kind of descriptions; iterating gives their scores.
 
     Attributes:
-        descriptions: the kind of descriptions.
-        lesions: in the order of the catalog.
-        mean: mean of each figure over the lesions that at least one photograph has.
-        photographs: names of the annotated photographs that were scored.
-        lesion_free: names of the lesion-free photographs.
-        draws: of the bootstrap; 0 for none.
-        seed: of the bootstrap.
+        descriptions: The kind of descriptions.
+        pixels: Which pixels were scored.
+        lesions: In the order of the catalog.
+        mean: Mean of each figure over the lesions that at least one photograph has.
+        photographs: Names of the annotated photographs that were scored, sorted.
+        lesion_free: Names of the lesion-free photographs, sorted.
+        bootstrap: How many draws were made; 0 for none.
+        seed: Of the draws.
     """
 
     descriptions: Descriptions
+    pixels: Pixels
     lesions: tuple[LesionScore, ...]
     mean: Figures
     photographs: tuple[str, ...]
     lesion_free: tuple[str, ...]
-    draws: int
+    bootstrap: int
     seed: int
 
     def __iter__(self) -> Iterator[LesionScore]:
         return iter(self.lesions)
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: everything but the curves; a figure that does not exist is `None`."""
-        lesions = [
-            {f.name: getattr(score, f.name) for f in dataclasses.fields(score) if f.name != "curve"}
-            for score in self.lesions
-        ]
+    def __getitem__(self, lesion: str) -> LesionScore:
+        """Return the score of a lesion by its catalog name.
+
+        Raises:
+            KeyError: The model does not know it.
+        """
+        for score in self.lesions:
+            if score.lesion == lesion:
+                return score
+        raise KeyError(lesion)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return everything but curves and draws for JSON; a figure that does not exist is null."""
         return {
-            "mean": _plain(self.mean),
-            "lesions": [_plain(row) for row in lesions],
-            "bootstrap": {"draws": self.draws, "seed": self.seed},
+            "mean": _figures(self.mean),
+            "lesions": [
+                _figures(score) | {name: _plain(getattr(score, name)) for name in _OF_A_LESION}
+                for score in self.lesions
+            ],
+            "bootstrap": {"draws": self.bootstrap, "seed": self.seed},
         }
 
 
-def _plain(value: Any) -> Any:
+_OF_A_LESION = tuple(
+    f.name
+    for f in dataclasses.fields(LesionScore)
+    if f.name not in ("curve", *(f.name for f in dataclasses.fields(Figures)))
+)
+
+
+def _figures(figures: Figures) -> dict[str, object]:
+    found = {name: _plain(getattr(figures, name)) for name in FIGURES}
+    return found | {"intervals": _plain(figures.intervals)}
+
+
+def _plain(value: object) -> object:
     """Only what JSON knows: it has no NaN and no dataclass."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tp_drseg.evaluation.bootstrap import Interval
@@ -20,9 +20,9 @@ class Table(NamedTuple):
     """A table of text.
 
     Attributes:
-        title: what it shows.
-        head: names of the columns; the first is the lesion's.
-        rows: as long as `head`.
+        title: What it shows.
+        head: Names of the columns; the first is the lesion's.
+        rows: As long as `head`.
     """
 
     title: str
@@ -39,9 +39,9 @@ _PER_IMAGE = tuple(
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """What was scored, pixels pooled and per image, single lesions, lesion-free photographs."""
+    """Return all that was measured: pixels pooled and per image, single lesions, lesion-free."""
     lesions = evaluation.lesions
-    found = [
+    shown = [
         Table(
             "Photographs and operating points",
             ("lesion", "photographs", "with it", "share of pixels", "threshold"),
@@ -51,7 +51,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
                     Cell(str(score.photographs)),
                     Cell(str(score.with_lesion)),
                     Cell(f"{score.prevalence:.3%}"),
-                    Cell(f"{score.threshold:.3f}"),
+                    Cell(_thresholds(score)),
                 )
                 for score in lesions
             ],
@@ -63,24 +63,29 @@ def tables(evaluation: Evaluation) -> list[Table]:
             _rows(evaluation, _PER_IMAGE),
         ),
         Table(
+            "AUC-PR, pooled, by convention",
+            ("lesion", "step-wise", "of 11 thresholds"),
+            _rows(evaluation, ("average_precision", "average_precision_at_11")),
+        ),
+        Table(
             "Single lesions",
-            ("lesion", "lesions", "found", "missed", "share found", "false finds", "a photograph"),
+            ("lesion", "lesions", "detected", "missed", "sensitivity", "false pos.", "per image"),
             [*(_single(score) for score in lesions), _single_mean(evaluation.mean)],
         ),
     ]
     if evaluation.lesion_free:
-        found.append(
+        shown.append(
             Table(
                 f"{len(evaluation.lesion_free)} lesion-free photographs",
-                ("lesion", "with a mark", "marked, mean", "marked, most", "marks a photograph"),
+                ("lesion", "with a mark", "marked, mean", "marked, most", "marks per image"),
                 [_lesion_free(score) for score in lesions],
             )
         )
-    return found
+    return shown
 
 
 def as_table(evaluation: Evaluation) -> Mapping[str, Mapping[str, str]]:
-    """The main figures as rows of text by lesion, with their mean, for the model card."""
+    """Return the main figures as rows of text by lesion, with their mean, for the model card."""
     columns = {
         "AUC-PR": "average_precision",
         "AUC-ROC": "roc_auc",
@@ -93,23 +98,37 @@ def as_table(evaluation: Evaluation) -> Mapping[str, Mapping[str, str]]:
         title: {"share of pixels": share, "threshold": threshold}
         | {column: _in_one_line(_cell(figures, name)) for column, name in columns.items()}
         for title, share, threshold, figures in (
-            *((s.lesion, f"{s.prevalence:.3%}", f"{s.threshold:.3f}", s) for s in evaluation),
+            *((s.lesion, f"{s.prevalence:.3%}", _thresholds(s), s) for s in evaluation),
             ("mean", "", "", evaluation.mean),
         )
     }
 
 
 def operating_points_text(evaluation: Evaluation) -> str:
-    """Each lesion's threshold and where it was chosen, in one line a choice."""
-    choices: dict[str, list[str]] = {}
+    """Return each lesion's threshold and where it was chosen, in one line a choice."""
+    choices: dict[tuple[str, ...], list[str]] = {}
     for score in evaluation.lesions:
-        text = f"{score.lesion} {score.threshold:.3f}"
-        choices.setdefault(score.chosen_on, []).append(text)
+        if score.thresholds:
+            text = f"{score.lesion} {_thresholds(score)}"
+            choices.setdefault(score.chosen_on, []).append(text)
     return "\n".join(
-        f"Operating points: {', '.join(points)}; "
-        + (f"chosen on {where}." if where else "the model does not say on what they were chosen.")
-        for where, points in choices.items()
+        f"Operating points: {', '.join(points)}; {_where(chosen_on)}"
+        for chosen_on, points in choices.items()
     )
+
+
+def _where(chosen_on: Iterable[str]) -> str:
+    known = [where for where in chosen_on if where]
+    if not known:
+        return "the model does not say on what they were chosen."
+    return f"chosen on {'; '.join(known)}."
+
+
+def _thresholds(score: LesionScore) -> str:
+    if not score.thresholds:
+        return "-"
+    low, high = min(score.thresholds), max(score.thresholds)
+    return f"{low:.3f}" if low == high else f"{low:.3f}-{high:.3f}"
 
 
 def _rows(evaluation: Evaluation, names: Sequence[str]) -> list[tuple[Cell, ...]]:
@@ -126,19 +145,19 @@ def _single(score: LesionScore) -> tuple[Cell, ...]:
     return (
         Cell(score.lesion),
         Cell(str(score.lesions)),
-        Cell(str(score.found)),
+        Cell(str(score.detected)),
         Cell(str(score.missed)),
-        _cell(score, "share_found"),
-        Cell(str(score.false_finds)),
-        _cell(score, "false_finds_per_photograph", 1),
+        _cell(score, "lesion_sensitivity"),
+        Cell(str(score.false_positives)),
+        _cell(score, "false_positives_per_image", 1),
     )
 
 
 def _single_mean(mean: Figures) -> tuple[Cell, ...]:
     none = Cell("")
-    share = _cell(mean, "share_found")
-    false = _cell(mean, "false_finds_per_photograph", 1)
-    return Cell("mean"), none, none, none, share, none, false
+    sensitivity = _cell(mean, "lesion_sensitivity")
+    false_positives = _cell(mean, "false_positives_per_image", 1)
+    return Cell("mean"), none, none, none, sensitivity, none, false_positives
 
 
 def _lesion_free(score: LesionScore) -> tuple[Cell, ...]:
@@ -154,7 +173,7 @@ def _lesion_free(score: LesionScore) -> tuple[Cell, ...]:
             f"{100 * interval.low:.4f}-{100 * interval.high:.4f}" if interval else "",
         ),
         Cell(f"{free.marked_max:.4%}"),
-        Cell(f"{free.finds_per_photograph:.1f}"),
+        Cell(f"{free.detections_per_image:.1f}"),
     )
 
 

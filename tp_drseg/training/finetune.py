@@ -15,7 +15,8 @@ from torch import Tensor
 from tp_drseg.data import Sample
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
-from tp_drseg.evaluation.evaluate import CONVENTION, evaluate
+from tp_drseg.evaluation.convention import convention_text
+from tp_drseg.evaluation.evaluate import evaluate
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.tables import as_table
 from tp_drseg.lesions import Lesion
@@ -79,7 +80,7 @@ def finetune(
     keep = new if not train else list(model.catalog.names)
     samples, validation = _only(samples, keep), _only(validation, keep)
     logger.info("%s", check([*samples, *validation], tuple(keep)).text())
-    diameter = round(1.2 * model.config.inference.working_diameter)
+    diameter = round(1.2 * model.config.working_diameter)
     photographs = load_cached(samples, model.catalog.names, diameter, out / "photographs")
     crops = Crops(model, photographs, config)
     for name, contrast in prior_contrast(model, crops, lesions).items():
@@ -108,17 +109,17 @@ def finetune(
     learned = ", ".join(train) if train else "nothing else"
     facts: dict[str, Any] = {
         "Training": f"Taught {', '.join(new)} on {len(samples)} photographs from "
-        f"{model.config.provenance.parent}, in {trainer.steps} steps, seed {config.seed}; beside "
-        f"the new class groups {learned} learned. "
+        f"{model.config.parent}, in {trainer.steps} steps, seed {config.seed}; beside the new "
+        f"class groups {learned} learned. "
         + ("" if train else "The parent's lesions are segmented as the parent does, to the bit.")
     }
     if validation:
-        found = evaluate(model, validation, bootstrap=0)["own"]
+        found = evaluate(model, validation, bootstrap=0)
         scored = {score.lesion for score in found if score.photographs}
         rows = {name: row for name, row in as_table(found).items() if name in scored}
         facts[f"Validation on {len(validation)} photographs"] = rows
-        facts["Convention"] = CONVENTION
-    model.config = model.config.replace(provenance={"facts": facts})
+        facts["Convention"] = convention_text()
+    model.config = model.config.replace(training=facts)
     model.save_pretrained(out / "model")
     return model
 

@@ -19,16 +19,19 @@ from tp_drseg._runtime.files import write_json, write_text
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free, split_folds
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
-from tp_drseg.evaluation.evaluate import CONVENTION, evaluate
+from tp_drseg.evaluation.convention import convention_text
+from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.plots import precision_recall_plot
+from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.tables import as_table
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.clip.train import save_clip, train_clip
 from tp_drseg.training.data.annotated import AnnotatedImage, load_cached
 from tp_drseg.training.data.crops import Crops, check_lesions
-from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer, launch
+from tp_drseg.training.engine.launch import launch
+from tp_drseg.training.engine.trainer import NOT_COMPARED, Trainer
 from tp_drseg.training.run_config import DataConfig, RunConfig, StartConfig, read_run, write_run
 from tp_drseg.training.start import start_from
 
@@ -122,7 +125,7 @@ def run(config: RunConfig, out: Path) -> TPDRSeg:
     crops = Crops(model, photographs, config.training)
 
     def validate(model: TPDRSeg, folder: Path) -> dict[str, float]:
-        found = evaluate(model, split.validation, bootstrap=0)["own"]
+        found = evaluate(model, split.validation, bootstrap=0)
         write_text(folder / "precision_recall.svg", precision_recall_plot(found))
         areas = {score.lesion: score.average_precision for score in found}
         return {"mean": found.mean.average_precision, **areas}
@@ -132,7 +135,7 @@ def run(config: RunConfig, out: Path) -> TPDRSeg:
     model = trainer.run()
     if fabric.is_global_zero:
         training = _training_text(config, split, trainer)
-        model.config = model.config.replace(provenance={"facts": {"Training": training}})
+        model.config = model.config.replace(training={"Training": training})
         if split.validation:
             measure(model, split, config.most_marked)
         model.save_pretrained(out / "model")
@@ -144,11 +147,10 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
     choose_operating_points(
         model, split.validation, lesion_free=split.lesion_free, most_marked=most_marked
     )
-    found = evaluate(
-        model,
-        split.validation,
-        lesion_free=split.lesion_free,
-        descriptions=("own", "held_out") if all(x.held_out for x in model.catalog) else ("own",),
+    own, held_out = Descriptions.OWN, Descriptions.HELD_OUT
+    found = evaluate_folds(
+        [Fold(model, split.validation, split.lesion_free)],
+        descriptions=(own, held_out) if all(x.held_out for x in model.catalog) else (own,),
     )
     names = ", ".join(sample.name for sample in split.validation)
     free = {
@@ -156,24 +158,24 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
             "marked, mean": f"{score.lesion_free.marked_mean:.4%}",
             "marked, most": f"{score.lesion_free.marked_max:.4%}",
         }
-        for score in found["own"]
+        for score in found[own]
         if score.lesion_free is not None
     }
     facts: dict[str, Any] = {
-        **model.config.provenance.facts,
+        **model.config.training,
         "Validation": f"{len(split.validation)} photographs that no training saw ({names}). The "
         f"operating points were chosen on these same photographs, which flatters what is taken "
-        f"at them: Dice, precision and sensitivity. {CONVENTION}",
-        "Validation: with the model's own descriptions": as_table(found["own"]),
+        f"at them: Dice, precision and sensitivity. {convention_text()}",
+        "Validation: with the model's own descriptions": as_table(found[own]),
     }
-    if "held_out" in found:
-        facts["Validation: with held-out descriptions"] = as_table(found["held_out"])
+    if held_out in found:
+        facts["Validation: with held-out descriptions"] = as_table(found[held_out])
     if free:
         title = (
             f"Share of the field of view marked on {len(split.lesion_free)} lesion-free photographs"
         )
         facts[title] = free
-    model.config = model.config.replace(provenance={"facts": facts})
+    model.config = model.config.replace(training=facts)
 
 
 def _parent(start: StartConfig) -> TPDRSeg | None:
@@ -184,10 +186,10 @@ def _parent(start: StartConfig) -> TPDRSeg | None:
 
 
 def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
-    working = start.model_changes.get("inference", {}).get("working_diameter")
+    working = start.changes.get("working_diameter")
     if working is None:
         if parent is not None:
-            working = parent.config.inference.working_diameter
+            working = parent.config.working_diameter
         else:
             from tp_drseg.checkpoints.backbones import read_sam, sam_size
             from tp_drseg.config import TPDRSegConfig
@@ -198,7 +200,7 @@ def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
                     f"start.clip is missing: {start.sam} is a SAM of the size {size}, and a CLIP "
                     f"is trained only for the size tiny. Give ViT-B-16-quickgelu/openai, say."
                 )
-            working = TPDRSegConfig.for_size(size).inference.working_diameter
+            working = TPDRSegConfig.for_size(size).working_diameter
     return round(_WIDEST * working)
 
 
@@ -257,9 +259,8 @@ def _start(
             )
     torch.manual_seed(seed)
     if parent is not None:
-        return start_from(parent, start.model_changes)
-    changes: dict[str, Any] = dict(start.model_changes)
-    return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **changes)
+        return start_from(parent, start.changes)
+    return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **start.changes)
 
 
 def _versions() -> dict[str, str]:

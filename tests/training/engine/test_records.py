@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tp_drseg.errors import OutputError
 from tp_drseg.training.engine.records import Records, plot_loss, read_table
 
 
@@ -59,13 +60,24 @@ def test_starting_anew_leaves_nothing(tmp_path: Path) -> None:
     assert read_table(tmp_path / "loss.csv") == read_table(tmp_path / "metrics.csv") == []
 
 
-def test_the_best(tmp_path: Path) -> None:
-    records = Records(tmp_path, 0)
-    assert records.best() == 0
-    for step, mean in enumerate((float("nan"), 0.25, 0.5, float("nan"), 0.125), 1):
-        records.metrics(step, {"mean": mean})
-    assert records.best() == 0.5
-    records.close()
+@pytest.mark.parametrize("name", ["loss.csv", "metrics.csv"])
+def test_tables_that_a_power_cut_has_torn(tmp_path: Path, name: str) -> None:
+    """Whatever is left of a table, a run goes on, and no torn row stays."""
+    write(tmp_path, range(1, 7))
+    path = tmp_path / name
+    whole, rows = path.read_bytes(), read_table(path)
+    for left in (*(whole[:cut] for cut in range(len(whole))), b"\0" * len(whole), b"\0" * 200_000):
+        path.write_bytes(left)
+        Records(tmp_path, 6).close()
+        found = read_table(path)
+        assert found == rows[: len(found)] or found[:-1] == rows[: len(found) - 1]
+        assert path.exists() == bool(found)
+
+
+def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "loss.csv").mkdir()
+    with pytest.raises(OutputError, match=r"loss\.csv"):
+        Records(tmp_path, 1)
 
 
 def test_plot(tmp_path: Path) -> None:

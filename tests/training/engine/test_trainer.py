@@ -18,8 +18,9 @@ from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.records import read_table
-from tp_drseg.training.engine.trainer import Trainer, launch
+from tp_drseg.training.engine.trainer import Trainer
 
 QUICK = {"": 0.0, "prompt_generator.": 1.0, "detail_head.": 1.0}  # small checkpoints
 

@@ -6,9 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tp_drseg.lesions import LesionCatalog
+from tp_drseg.training.config import TrainingConfig
+
 
 def soft_iou_loss(logits: Tensor, target: Tensor, scored: Tensor | None = None) -> Tensor:
-    """One minus the soft intersection over union of each mask.
+    """Return one minus the soft intersection over union of each mask.
 
     `1 - sum(p t) / sum(p + t - p t)` with `p = sigmoid(logits)`. Without any positive in the
     target the intersection has nothing to learn from: the loss is 0 and has no gradient, so that
@@ -38,7 +41,7 @@ def segmentation_loss(
     bce_weight: Tensor | float = 1.0,
     scored: Tensor | None = None,
 ) -> Tensor:
-    """`L = mean(L_IoU + bce_weight * L_BCE)` over masks; the paper has `bce_weight` 1.
+    """Return `mean(L_IoU + bce_weight * L_BCE)` over masks; the paper has `bce_weight` 1.
 
     Args:
         logits: `(B, L, H, W)`.
@@ -53,3 +56,11 @@ def segmentation_loss(
     else:
         bce = (pixelwise * scored).sum(dim=(-2, -1)) / scored.sum(dim=(-2, -1)).clamp(min=1)
     return (soft_iou_loss(logits, target, scored) + bce_weight * bce).mean()
+
+
+def cross_entropy_weights(config: TrainingConfig, catalog: LesionCatalog) -> Tensor:
+    """Return the weight of each lesion's cross-entropy, `(L,)`, in the catalog's order."""
+    weights = [config.bce_weight] * len(catalog)
+    for name, weight in config.bce_weights.items():
+        weights[catalog.index(name)] = weight
+    return torch.tensor(weights, dtype=torch.float32, device="cpu")

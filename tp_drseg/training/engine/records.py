@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import atomic_write, output_error, write_text
+
+logger = logging.getLogger(__name__)
+
+_TEXT = "names"  # the one column that holds no numbers
 
 
 class Records:
@@ -19,11 +23,13 @@ class Records:
     A run that was killed may have written rows after its last checkpoint; resuming drops them.
 
     Args:
-        folder: the run's folder.
-        step: how many steps the run has done.
+        folder: The run's folder.
+        step: How many steps the run has done.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        # Not Fabric's loggers: its CSVLogger deletes the table that a resumed run goes on with,
+        # and its TensorBoardLogger is this same writer, but takes `$` in a path for a variable.
         require("train", "tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
@@ -33,38 +39,55 @@ class Records:
         self._events = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
     def loss(self, step: int, loss: float, rate: float, names: Sequence[str]) -> None:
-        """One step: its mean loss, the learning rate's factor, and its photographs."""
-        row = {"step": step, "loss": f"{loss:.6g}", "rate": f"{rate:.6g}", "names": " ".join(names)}
+        """Write down a step: its mean loss, the learning rate's factor, and its photographs."""
+        row = {"step": step, "loss": f"{loss:.6g}", "rate": f"{rate:.6g}", _TEXT: " ".join(names)}
         _append(self.folder / "loss.csv", row)
         self._events.add_scalar("loss", loss, step)
 
     def metrics(self, step: int, figures: Mapping[str, float]) -> None:
-        """One validation: its figures by name."""
+        """Write down a validation: its figures by name."""
         row = {"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
         _append(self.folder / "metrics.csv", row)
         for name, value in figures.items():
             self._events.add_scalar(f"validation/{name}", value, step)
 
-    def best(self) -> float:
-        """The highest mean AUC-PR of the validations so far; 0 without any."""
-        means = [float(row["mean"]) for row in read_table(self.folder / "metrics.csv")]
-        return max((mean for mean in means if not math.isnan(mean)), default=0.0)
-
     def close(self) -> None:
-        """Writes what TensorBoard's events still hold back."""
+        """Write what TensorBoard's events still hold back."""
         self._events.close()
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table that `Records` wrote; none when it is not there."""
-    if not path.exists():
+    """Return the rows of a table that `Records` wrote; none when it is not there.
+
+    Rows that a kill or a power cut has torn are left out.
+
+    Raises:
+        OutputError: It is there and cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (FileNotFoundError, csv.Error):
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    except OSError as error:
+        raise output_error(path, error) from error
+    return [row for row in rows if _is_whole(row)]
+
+
+def _is_whole(row: Mapping[Any, Any]) -> bool:
+    if None in row or None in row.values() or "step" not in row:
+        return False
+    try:
+        int(row["step"])
+        for value in (value for name, value in row.items() if name != _TEXT):
+            float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def plot_loss(folder: Path) -> None:
-    """Draws `loss.csv`, each step and a moving mean, into `loss.png`."""
+    """Draw `loss.csv`, each step and a moving mean, into `loss.png`."""
     rows = read_table(folder / "loss.csv")
     steps, losses = [int(r["step"]) for r in rows], [float(r["loss"]) for r in rows]
     width = max(1, len(losses) // 20)
@@ -107,8 +130,10 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def _drop_after(path: Path, step: int) -> None:
-    """Leaves the rows up to a step; the last one may be cut off in the middle."""
-    rows = [row for row in read_table(path) if None not in row.values()]
+    """Leave the whole rows up to a step."""
+    rows = read_table(path)
+    if not rows and path.exists():
+        logger.warning("no row of %s can be read: it begins anew", path)
     kept = [row for row in rows if int(row["step"]) <= step]
     if not kept:
         path.unlink(missing_ok=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,19 +16,20 @@ import torch
 from torch.utils.data import DataLoader
 
 from tp_drseg._runtime.device import takes_bf16
-from tp_drseg._runtime.extras import require
-from tp_drseg._runtime.files import make_folder
 from tp_drseg.errors import TrainingError
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.batch import Batch, collate
 from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.data.feature_cache import cached_features
-from tp_drseg.training.engine.losses import segmentation_loss
+from tp_drseg.training.engine.average import EMA
+from tp_drseg.training.engine.launch import launch
+from tp_drseg.training.engine.losses import cross_entropy_weights, segmentation_loss
 from tp_drseg.training.engine.parameter_groups import parameter_groups
 from tp_drseg.training.engine.records import Records, plot_loss
-from tp_drseg.training.engine.schedule import warm_constant, warm_cosine
-from tp_drseg.training.engine.state import load_state, save_state
+from tp_drseg.training.engine.run_folder import run_folder
+from tp_drseg.training.engine.schedule import rate_of, scheduler_at
+from tp_drseg.training.engine.state import Progress, load_state, save_state
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -41,32 +41,6 @@ Validate = Callable[[TPDRSeg, Path], dict[str, float]]
 
 NOT_COMPARED = ("save_every", "validate_every", "workers", "micro_batch")
 """Fields of `TrainingConfig` that may change when a run is resumed."""
-
-
-def launch(config: TrainingConfig, accelerator: str = "auto") -> Fabric:
-    """Joins the processes of a run: those that `torchrun` started, or this one alone.
-
-    Args:
-        config: how the run goes.
-        accelerator: `auto`, `cpu`, `cuda` or `mps`.
-
-    Raises:
-        TrainingError: when the processes cannot share a step's crops evenly.
-        MissingExtraError: when the extra `train` is not installed.
-    """
-    require("train", "lightning_fabric")
-    from lightning_fabric import Fabric
-
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if config.batch_size % (world * config.micro_batch):
-        raise TrainingError(
-            f"training.batch_size ({config.batch_size}) must be a multiple of the number of "
-            f"processes ({world}) times training.micro_batch ({config.micro_batch})."
-        )
-    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=max(1, world // local))
-    fabric.launch()
-    return fabric
 
 
 class Trainer:
@@ -121,19 +95,29 @@ class Trainer:
             sum(p.numel() for p in model.parameters()),
         )
         optimizer = torch.optim.AdamW(
-            [{"params": list(own.values()), "factor": f} for f, own in groups.items()],
-            lr=config.learning_rate,
+            [
+                {"params": list(own.values()), "lr": config.learning_rate * factor}
+                for factor, own in groups.items()
+            ],
             weight_decay=config.weight_decay,
         )
         self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
-        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.step = 0
-        make_folder(folder)
+        self.average = EMA(list(self.parameters.values()), config.averaging)
+        self.progress = Progress()
         if self.state_file.exists():
-            self.step = load_state(
-                self.state_file, self._settings(), self.parameters, self.average, self._adamw
-            )
-        self.records = Records(folder, self.step) if self.fabric.is_global_zero else None
+            self.progress = load_state(
+                self.state_file, self.steps, self._settings(), self.parameters, self.average,
+                self._adamw,
+            )  # fmt: skip
+        self.rate = rate_of(config, self.steps)
+        self.scheduler = scheduler_at(self._adamw, self.rate, self.step)
+        self.weights = cross_entropy_weights(config, model.catalog).to(self.fabric.device)
+        self.records: Records | None = None
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self.progress.step
 
     @property
     def state_file(self) -> Path:
@@ -150,15 +134,22 @@ class Trainer:
         Raises:
             TrainingError: when the loss is not finite; names the photographs of the step.
         """
-        remembering = cached_features(self.model) if self.config.fixed_crops else nullcontext()
-        with self.model.working(), remembering:
-            self._run()
-        if self.records is not None:
-            self.records.close()
-            plot_loss(self.folder)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(self.average[name])
+        first = self.fabric.is_global_zero
+        with (
+            run_folder(self.folder) if first else nullcontext(),
+            self.model.working(),
+            cached_features(self.model) if self.config.fixed_crops else nullcontext(),
+        ):
+            if first:
+                self.records = Records(self.folder, self.step)
+            try:
+                self._run()
+            finally:
+                if self.records is not None:
+                    self.records.close()
+            if first:
+                plot_loss(self.folder)
+        self.average.swap()
         return self.model.eval()
 
     def _run(self) -> None:
@@ -168,7 +159,7 @@ class Trainer:
             loss, names = self._train_step(batches)
             last = self.step == self.steps
             if self.records is not None:
-                self.records.loss(self.step, loss, self._rate(self.step - 1), names)
+                self.records.loss(self.step, loss, self.rate(self.step - 1), names)
             if self.step % 10 == 0 or last:
                 pace = (time.monotonic() - started) / (self.step - first)
                 logger.info(
@@ -197,6 +188,7 @@ class Trainer:
             ],
             collate_fn=collate,
             num_workers=self.config.workers,
+            generator=torch.Generator("cpu"),  # else it draws from the process's own
         )
         waiting: list[Batch] = []
         for batch in loader:
@@ -206,10 +198,8 @@ class Trainer:
                 waiting = []
 
     def _train_step(self, batches: list[Batch]) -> tuple[float, list[str]]:
-        for group in self._adamw.param_groups:
-            group["lr"] = self.config.learning_rate * group["factor"] * self._rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.fabric.device)
+        total = torch.zeros((), dtype=torch.float32, device=self.fabric.device)
         for number, batch in enumerate(batches, 1):
             with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches)):
                 loss = self._loss(batch) / len(batches)
@@ -229,8 +219,9 @@ class Trainer:
                     f"these photographs, or lower the learning rate; the run can be resumed."
                 )
         self.optimizer.step()
-        self.step += 1
-        self._update_average()
+        self.scheduler.step()
+        self.average.update()
+        self.progress = replace(self.progress, step=self.step + 1)
         return mean, names
 
     def _loss(self, batch: Batch) -> torch.Tensor:
@@ -241,41 +232,20 @@ class Trainer:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             logits = self.wrapped(batch.images.to(device), batch.priors.to(device), classes, clicks)
         logits = logits.float()
-        catalog = self.model.catalog
-        weights = torch.full((len(catalog),), self.config.bce_weight)
-        for name, weight in self.config.bce_weights.items():
-            weights[catalog.index(name)] = weight
         targets = batch.targets.to(device)
         absent = targets.sum(dim=(-2, -1)) == 0
-        weights = weights.to(device)[classes] * torch.where(absent, self.config.absent_weight, 1.0)
+        weights = self.weights[classes] * torch.where(absent, self.config.absent_weight, 1.0)
         scored = None if batch.scored is None else batch.scored.to(device)
         return segmentation_loss(logits, targets, weights, scored)
-
-    def _rate(self, step: int) -> float:
-        if self.config.schedule == "constant":
-            return warm_constant(step, self.config.warmup)
-        return warm_cosine(step, self.steps, self.config.warmup)
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # a young average forgets the first steps sooner
-        decay = min(self.config.averaging, (1 + self.step) / (10 + self.step))
-        for name, parameter in self.parameters.items():
-            self.average[name].lerp_(parameter, 1 - decay)
 
     @contextmanager
     def _averaged(self) -> Iterator[TPDRSeg]:
         """The model in evaluation mode with the average of its weights, for a while."""
-        kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.average.swap()
         try:
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(self.average[name])
             yield self.model.eval()
         finally:
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(kept[name])
+            self.average.swap()
             self.model.train()
 
     def _look(self) -> None:
@@ -287,14 +257,15 @@ class Trainer:
                 with self._averaged() as model:
                     figures = self.validate(model, self.folder)
                     logger.info("step %d: mean AUC-PR %.4f", self.step, figures["mean"])
-                    if figures["mean"] >= self.records.best():
+                    if figures["mean"] >= self.progress.best:
                         model.save_pretrained(self.folder / "best")
+                        self.progress = replace(self.progress, best=figures["mean"])
                     self.records.metrics(self.step, figures)
 
     def _save(self) -> None:
         if self.fabric.is_global_zero:
             save_state(
-                self.state_file, self.step, self._settings(), self.parameters, self.average,
+                self.state_file, self.progress, self._settings(), self.parameters, self.average,
                 self._adamw,
             )  # fmt: skip
         self.fabric.barrier()

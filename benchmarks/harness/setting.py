@@ -1,4 +1,4 @@
-"""Loading the two ways that are compared, and timing a call."""
+"""Where and how a measurement runs, the model that it asks, and the timing of a call."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    from benchmarks.reference.network import PlainTPDRSeg
-    from tp_drseg.model import TPDRSeg
+import torch
 
+from tp_drseg.model import TPDRSeg
+
+Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
@@ -35,33 +36,28 @@ class Setting:
 
 
 def set_threads(threads: int) -> None:
-    """Sets PyTorch's number of threads; 0 leaves it."""
-    import torch
-
+    """Set PyTorch's number of threads; 0 leaves it."""
     if threads:
         torch.set_num_threads(threads)
 
 
 def load_ours(setting: Setting) -> TPDRSeg:
-    """The package's model."""
-    from tp_drseg.model import TPDRSeg
-
+    """Return the package's model."""
     set_threads(setting.threads)
     return TPDRSeg.from_pretrained(
         str(setting.checkpoint), device=setting.device, dtype=setting.dtype
     )
 
 
-def load_plain(setting: Setting) -> PlainTPDRSeg:
-    """The plain reference, in float32 whatever the setting's dtype."""
-    from benchmarks.reference.network import PlainTPDRSeg
-
-    set_threads(setting.threads)
-    return PlainTPDRSeg.from_folder(setting.checkpoint, setting.device)
-
-
-def timed(call: Callable[..., Result], *given: Any, **options: Any) -> tuple[float, Result]:
-    """Seconds of a call whose result is in main memory, and the result."""
+def timed(
+    call: Callable[Given, Result], *given: Given.args, **options: Given.kwargs
+) -> tuple[float, Result]:
+    """Return the seconds of a call whose result is in main memory, and the result."""
     start = time.perf_counter()
     result = call(*given, **options)
     return time.perf_counter() - start, result
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return the name of a type without its module: `bfloat16`."""
+    return str(dtype).removeprefix("torch.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from tp_drseg.evaluation.predictions import Prediction
+from tp_drseg.evaluation.predictions import Descriptions, Prediction
 from tp_drseg.evaluation.scores import PhotographScore
 from tp_drseg.export.colours import RGB
 from tp_drseg.export.overlay import Layer, draw_layers
@@ -25,13 +25,13 @@ _DETAIL_SHARE = 0.18  # of the photograph's longest side that a detail shows
 
 
 @dataclass(frozen=True)
-class Case:
+class Exhibit:
     """One lesion on one photograph, outlined.
 
     Attributes:
-        score: its figures.
-        whole: the photograph, as JPEG.
-        detail: the part of it with most to see, as JPEG.
+        score: Its figures.
+        whole: The photograph, as JPEG.
+        detail: The part of it with most to see, as JPEG.
     """
 
     score: PhotographScore
@@ -39,17 +39,17 @@ class Case:
     detail: bytes
 
 
-_Ranked = dict[str, list[tuple[float, Case]]]
+_Ranked = dict[str, list[tuple[float, Exhibit]]]
 
 
-class Cases:
-    """Keeps a few cases of each lesion while an evaluation runs: a `watch` of `evaluate`.
+class Gallery:
+    """Keeps a few exhibits of each lesion while an evaluation runs: a `watch` of `evaluate`.
 
     Of photographs with the lesion those of the highest and of the lowest Dice, of photographs
     without it those with most marked pixels. Only the model's own descriptions count.
 
     Args:
-        each: how many of each sort.
+        each: How many of each sort.
     """
 
     def __init__(self, each: int = 3) -> None:
@@ -61,28 +61,28 @@ class Cases:
     def __call__(
         self, prediction: Prediction, mask: NDArray[np.bool_], score: PhotographScore
     ) -> None:
-        """Keep the case if it is one of the best or worst so far."""
-        if prediction.descriptions != "own":
+        """Keep the exhibit if it is one of the best or worst so far."""
+        if prediction.descriptions is not Descriptions.OWN:
             return
         if score.positives:
             self._offer(self._best, -score.dice, prediction, mask, score)
             self._offer(self._worst, score.dice, prediction, mask, score)
-        elif score.marked:
-            self._offer(self._false, -score.marked / score.pixels, prediction, mask, score)
+        elif score.predicted:
+            self._offer(self._false, -score.predicted_share, prediction, mask, score)
 
-    def best(self, lesion: str) -> list[Case]:
-        """From the highest Dice down."""
-        return [case for _, case in self._best.get(lesion, [])]
+    def best(self, lesion: str) -> list[Exhibit]:
+        """Return those of the highest Dice, from the highest down."""
+        return [exhibit for _, exhibit in self._best.get(lesion, [])]
 
-    def worst(self, lesion: str) -> list[Case]:
-        """From the lowest Dice up, without those that are among the best."""
-        best = {case.score.photograph for case in self.best(lesion)}
-        found = [case for _, case in self._worst.get(lesion, [])]
-        return [case for case in found if case.score.photograph not in best]
+    def worst(self, lesion: str) -> list[Exhibit]:
+        """Return those of the lowest Dice, from the lowest up, none that is among the best."""
+        best = {exhibit.score.photograph for exhibit in self.best(lesion)}
+        worst = [exhibit for _, exhibit in self._worst.get(lesion, [])]
+        return [exhibit for exhibit in worst if exhibit.score.photograph not in best]
 
-    def false(self, lesion: str) -> list[Case]:
-        """Photographs without the lesion, from the largest share of marked pixels down."""
-        return [case for _, case in self._false.get(lesion, [])]
+    def false_positives(self, lesion: str) -> list[Exhibit]:
+        """Return photographs without the lesion, from the largest share of marked pixels down."""
+        return [exhibit for _, exhibit in self._false.get(lesion, [])]
 
     def _offer(
         self,
@@ -92,16 +92,18 @@ class Cases:
         mask: NDArray[np.bool_],
         score: PhotographScore,
     ) -> None:
-        cases = kept.setdefault(prediction.lesion, [])
-        if len(cases) == self.each and rank >= cases[-1][0]:
+        exhibits = kept.setdefault(prediction.lesion, [])
+        if len(exhibits) == self.each and rank >= exhibits[-1][0]:
             return
-        cases.append((rank, draw_case(prediction, mask, score)))
-        cases.sort(key=lambda entry: entry[0])
-        del cases[self.each :]
+        exhibits.append((rank, draw_exhibit(prediction, mask, score)))
+        exhibits.sort(key=lambda entry: entry[0])
+        del exhibits[self.each :]
 
 
-def draw_case(prediction: Prediction, mask: NDArray[np.bool_], score: PhotographScore) -> Case:
-    """Outlines truth and marks on the whole photograph, and on the detail with most of them."""
+def draw_exhibit(
+    prediction: Prediction, mask: NDArray[np.bool_], score: PhotographScore
+) -> Exhibit:
+    """Outline truth and marks on the whole photograph, and on the detail with most of them."""
     image, truth = prediction.image, prediction.truth
     height, width = truth.shape
     scale = min(1.0, WHOLE / max(height, width))
@@ -114,23 +116,23 @@ def draw_case(prediction: Prediction, mask: NDArray[np.bool_], score: Photograph
     window = busiest_window(truth | mask, max(16, round(_DETAIL_SHARE * max(height, width))))
     part = Image.fromarray(image[window]).resize((DETAIL, DETAIL), Image.Resampling.LANCZOS)
     detail = outlined(np.asarray(part), *(_stretched(m[window]) for m in (truth, mask)))
-    return Case(score, _jpeg(whole), _jpeg(detail))
+    return Exhibit(score, _jpeg(whole), _jpeg(detail))
 
 
 def outlined(
     image: NDArray[np.uint8], truth: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> Image.Image:
-    """The truth's outline, wide, and over it that of the marks, thin: both show where they meet."""
+    """Draw the truth's outline, wide, and over it that of the marks, thin: both show."""
     below = draw_layers(image, [Layer(truth, TRUTH)], fill=0, line_width=3)
     return draw_layers(np.asarray(below), [Layer(mask, MARKED)], fill=0, line_width=1)
 
 
 def busiest_window(mask: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
-    """The square with about the most true pixels.
+    """Find the square with about the most true pixels.
 
     Args:
         mask: `(H, W)` bool.
-        side: of the square, in pixels; at most the image's.
+        side: Of the square, in pixels; at most the image's.
 
     Returns:
         Rows and columns. The square is looked for in steps of an eighth of its side.

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tp_drseg.evaluation import cases as module
-from tp_drseg.evaluation.cases import MARKED, TRUTH, Cases, busiest_window, draw_case, outlined
-from tp_drseg.evaluation.evaluate import evaluate
-from tp_drseg.evaluation.predictions import Prediction
+from tp_drseg.evaluation import gallery as module
+from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
+from tp_drseg.evaluation.gallery import (
+    MARKED,
+    TRUTH,
+    Exhibit,
+    Gallery,
+    busiest_window,
+    draw_exhibit,
+    outlined,
+)
+from tp_drseg.evaluation.predictions import Descriptions, Prediction
 
 
 def test_best_and_worst(
@@ -20,39 +28,37 @@ def test_best_and_worst(
 ) -> None:
     seen = [make_prediction(f"eye {seed}", seed) for seed in range(7)]
     clean = [make_prediction(f"clean {seed}", 10 + seed, share=0) for seed in range(3)]
-    other = [replace(p, descriptions="held_out") for p in seen]
+    other = [replace(p, descriptions=Descriptions.HELD_OUT) for p in seen]
     samples, free = given(*seen, *other), given(*clean)
-    cases = Cases(each=2)
-    result = evaluate(
-        fake_model,
-        samples,
-        lesion_free=free,
-        descriptions=("own", "held_out"),
+    gallery = Gallery(each=2)
+    result = evaluate_folds(
+        [Fold(fake_model, samples, free)],
+        descriptions=tuple(Descriptions),
         bootstrap=0,
-        watch=cases,
-    )["own"]
-    score = next(s for s in result if s.lesion == "haemorrhage")
-    ranked = [s.photograph for s in sorted(score.cases, key=lambda s: s.dice)]
+        watch=gallery,
+    )
+    score = result[Descriptions.OWN]["haemorrhage"]
+    ranked = [s.photograph for s in sorted(score.per_photograph, key=lambda s: s.dice)]
 
-    def names(found: list[module.Case]) -> list[str]:
-        return [case.score.photograph for case in found]
+    def names(found: list[Exhibit]) -> list[str]:
+        return [exhibit.score.photograph for exhibit in found]
 
-    assert names(cases.worst("haemorrhage")) == ranked[:2]
-    assert names(cases.best("haemorrhage")) == ranked[:-3:-1]
+    assert names(gallery.worst("haemorrhage")) == ranked[:2]
+    assert names(gallery.best("haemorrhage")) == ranked[:-3:-1]
     marked = {p.photograph: p.marked(0.5).sum() for p in clean}
     most = sorted((name for name in marked if marked[name]), key=lambda n: -marked[n])
-    assert names(cases.false("haemorrhage")) == most[:2] and most
-    assert cases.best("soft exudate") == cases.false("soft exudate") == []
+    assert names(gallery.false_positives("haemorrhage")) == most[:2] and most
+    assert gallery.best("soft exudate") == gallery.false_positives("soft exudate") == []
 
 
 def test_no_photograph_is_best_and_worst(
     given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]
 ) -> None:
-    cases = Cases(each=3)
+    gallery = Gallery(each=3)
     samples = given(*(make_prediction(f"eye {seed}", seed) for seed in range(4)))
-    evaluate(fake_model, samples, bootstrap=0, watch=cases)
-    shown = [*cases.best("haemorrhage"), *cases.worst("haemorrhage")]
-    assert sorted(case.score.photograph for case in shown) == [f"eye {n}" for n in range(4)]
+    evaluate(fake_model, samples, bootstrap=0, watch=gallery)
+    shown = [*gallery.best("haemorrhage"), *gallery.worst("haemorrhage")]
+    assert sorted(exhibit.score.photograph for exhibit in shown) == [f"eye {n}" for n in range(4)]
 
 
 def test_pictures(
@@ -60,7 +66,7 @@ def test_pictures(
 ) -> None:
     monkeypatch.setattr(module, "WHOLE", 40)
     prediction = make_prediction("a", 1)
-    case = draw_case(prediction, prediction.marked(0.5), None)  # type: ignore[arg-type]
+    case = draw_exhibit(prediction, prediction.marked(0.5), None)  # type: ignore[arg-type]
     sizes = [Image.open(io.BytesIO(picture)).size for picture in (case.whole, case.detail)]
     assert sizes == [(40, 30), (module.DETAIL, module.DETAIL)]
 

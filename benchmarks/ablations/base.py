@@ -1,0 +1,28 @@
+"""The model that every row begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from benchmarks.ablations.options import StartOptions
+from tp_drseg import TPDRSeg
+from tp_drseg.training.start import start_from
+
+
+def load_base(options: StartOptions) -> tuple[TPDRSeg, str]:
+    """Return what every row begins with, without a tuning, and in words where it comes from."""
+    changes: dict[str, Any] = {"tuning": "none", "detail": options.detail, "operating_points": {}}
+    if options.image_size is not None:
+        changes["image_size"] = options.image_size
+    if options.diameter is not None:
+        changes["working_diameter"] = options.diameter
+    torch.manual_seed(options.seed)
+    if options.sam is not None and options.clip is not None:
+        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, **changes)
+        return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
+    model_id = None if options.start == "embedded" else options.start
+    parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")
+    name = f"the trained model {parent.model_id}, with a tuning that is new"
+    return start_from(parent, changes), name
