@@ -138,7 +138,7 @@ def test_a_full_disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "replace", full)
     result = tp_drseg("segment", photos, "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "Error: cannot write" in result.stderr
+    assert "cannot be written" in result.stderr
     assert "disk is full" in result.stderr
     assert "Traceback" not in result.output
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tqdm.std import TqdmDefaultWriteLock, tqdm
 
 from tests.support.fake_model import FakeModel, photo, run
 from tp_drseg.errors import OutputError
@@ -66,6 +67,7 @@ def test_a_pattern_with_parents_stays_in_the_output_folder(tmp_path: Path) -> No
 def test_without_a_standard_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo(tmp_path / "in" / "eye.png")
     monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(tqdm, "_lock", TqdmDefaultWriteLock())  # a bar that fails never lets it go
     try:
         done: Any = run(tmp_path / "in", tmp_path / "out", progress=True).done
     except AttributeError as error:

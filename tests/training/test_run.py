@@ -218,7 +218,7 @@ def test_two_processes_stop_when_the_first_fails(
     process = start(TWO, out, validate_every=1)
     output, _ = process.communicate(timeout=500)
     assert process.returncode != 0
-    assert "cannot write" in output and "precision_recall.svg" in output
+    assert "cannot be written" in output and "precision_recall.svg" in output
 
 
 def test_another_run_in_the_folder_is_refused(

@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, cast
 
 from tp_drseg.errors import OutputError
 
-_PREFIX, _SUFFIX = ".tp-drseg-", ".tmp"
-_ADVICE = {
-    errno.ENOSPC: "the disk is full: make room or choose another place, then run again",
-    errno.EDQUOT: "the disk quota is used up: make room or choose another place, then run again",
-    errno.EACCES: "permission denied: choose a place where you may write",
-    errno.EPERM: "permission denied: choose a place where you may write",
-    errno.EROFS: "the disk is read-only: choose another place",
-    errno.ENAMETOOLONG: "the name is too long for this disk: choose a shorter path",
-    errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",
-    errno.ENOTDIR: "part of the path is a file, not a folder: choose another place",
-    errno.EEXIST: "a file of that name is in the way: remove it or choose another name",
+_IS_WINDOWS: Final = os.name == "nt"
+_LEFTOVER: Final = re.compile(r"\.tp-drseg-[0-9a-f]{16}\.tmp")
+_DENIED: Final = (
+    "permission is denied, or it is open in another program. Choose a place where you may write, "
+    "or close that program"
+)
+_ADVICE: Final = {
+    errno.ENOSPC: "the disk is full. Make room or choose another place, then run again",
+    errno.EDQUOT: "the disk quota is used up. Make room or choose another place, then run again",
+    errno.EFBIG: "it is larger than a file may be here (`ulimit -f`). Raise that limit",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "the disk is read-only. Choose another place",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter path",
+    errno.EISDIR: "a folder of that name is in the way. Remove it or choose another name",
+    errno.ENOTDIR: "part of the path is a file, not a folder. Choose another place",
+    errno.EEXIST: "a file of that name is in the way. Remove it or choose another name",
 }
+# Windows refuses to replace a file while a virus scanner or an indexer reads it: for moments.
+_PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0) if _IS_WINDOWS else ()
+_LONGEST_ON_WINDOWS: Final = 259
 
 
 def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    """The typed error for a path that the system refused to write, with what to do about it."""
-    reason = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
-    return OutputError(f"cannot write {os.fspath(path)}: {reason}")
+    """Return the typed error for a path that the system refused to write, with what to do."""
+    reason = _ADVICE.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    length = len(os.path.abspath(path))  # noqa: PTH100 - no look at the disk
+    if _IS_WINDOWS and length > _LONGEST_ON_WINDOWS:  # which calls it a path that is not there
+        reason = (
+            f"its path has {length} letters, and Windows may take no more than "
+            f"{_LONGEST_ON_WINDOWS}. Choose a shorter one, or switch long paths on in Windows"
+        )
+    return OutputError(f"{os.fspath(path)} cannot be written: {reason.rstrip('.')}.")
 
 
 def make_folder(folder: Path) -> None:
@@ -49,8 +67,8 @@ def make_folder(folder: Path) -> None:
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes its name only once it is whole and on the disk.
 
-    The bytes go to a hidden file in the same folder, which replaces ``path`` when the block ends.
-    If the block raises, nothing of it stays and an older ``path`` is left as it was.
+    The bytes go to a hidden file in the same folder, which replaces `path` when the block ends.
+    If the block raises, nothing of it stays and an older `path` is left as it was.
 
     Args:
         path: The file to write; its folder is made if needed.
@@ -60,13 +78,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    temporary = path.parent / f".tp-drseg-{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
-            yield file
+            stream = _Stream(file)
+            yield cast(BinaryIO, stream)
             file.flush()
+            if (size := os.fstat(file.fileno()).st_size) != stream.end:
+                raise OSError(errno.EIO, f"{size} of {stream.end} bytes were written")
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the call whose atomicity we rely on
+        _replace(temporary, path)
+        _sync_folder(path.parent)
     except OutputError:
         raise
     except OSError as error:
@@ -76,20 +98,74 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whose content is known, whole or not at all; see `atomic_write`.
+class _Stream(io.BufferedIOBase):
+    """A file without a descriptor, which knows how far it was written.
 
-    Whatever an encoder makes of a short write, these bytes are either all there or the call fails.
+    Given a descriptor, Pillow writes to it past Python and takes a short write for a whole one.
+
+    Attributes:
+        end: How many bytes the file must have.
     """
+
+    def __init__(self, file: io.BufferedWriter) -> None:
+        self._file = file
+        self.end = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        written = self._file.write(data)
+        self.end = max(self.end, self._file.tell())
+        return written
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _replace(source: Path, target: Path) -> None:
+    for pause in (*_PAUSES, None):
+        try:
+            os.replace(source, target)  # noqa: PTH105 - the call whose atomicity we rely on
+        except PermissionError:
+            if pause is None or target.is_dir():
+                raise
+            time.sleep(pause)
+        else:
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a new name survive a power cut, where a folder can be asked for it."""
+    if _IS_WINDOWS:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:  # network disks
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whose content is known, whole or not at all; see `atomic_write`."""
     with atomic_write(path) as file:
         file.write(data)
-        file.flush()
-        if (size := os.fstat(file.fileno()).st_size) != len(data):
-            raise OSError(errno.EIO, f"{size} of {len(data)} bytes were written")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all; see :func:`atomic_write`.
+    """Write a UTF-8 text file, whole or not at all; see `atomic_write`.
 
     File names that are not valid Unicode keep their bytes.
     """
@@ -97,7 +173,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file, whole or not at all; see :func:`atomic_write`."""
+    """Write a JSON file, whole or not at all; see `atomic_write`."""
     write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
@@ -107,8 +183,11 @@ def remove_leftovers(folder: Path) -> None:
     Raises:
         OutputError: Such a file cannot be removed.
     """
-    for temporary in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+    for path in folder.glob(".tp-drseg-*.tmp"):
+        # only what bears exactly our name, and nothing that can hold something of somebody else
+        if not _LEFTOVER.fullmatch(path.name) or (path.is_dir() and not path.is_symlink()):
+            continue
         try:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            raise output_error(temporary, error) from error
+            raise output_error(path, error) from error

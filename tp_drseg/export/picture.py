@@ -30,7 +30,9 @@ def check_picture_name(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
-        raise OutputError(f"cannot write {path}: the name must end in one of {', '.join(_FORMATS)}")
+        raise OutputError(
+            f"{path} cannot be written: its name must end in one of {', '.join(_FORMATS)}."
+        )
     return path
 
 

@@ -68,8 +68,8 @@ def _save(data: bytes, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise OutputError(
-            f"cannot write {path}: masks and maps are saved as PNG, since other formats may "
-            "change their values; let the name end in .png"
+            f"{path} cannot be written: masks and maps are saved as PNG, since other formats may "
+            "change their values. Let its name end in .png."
         )
     write_bytes(path, data)
     return path
