@@ -1,7 +1,5 @@
 """read_image: what it reads agrees with values computed by hand, what it refuses it names."""
 
-import io
-import logging
 import os
 import re
 import struct
@@ -15,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from tests.support import image_files
+from tests.support.image_files import png16, tiff
 from tp_drseg.errors import FundusWarning, ImageError
 from tp_drseg.images import MAX_PIXELS, read_image
 
@@ -31,53 +31,6 @@ def grey3(values: np.ndarray) -> np.ndarray:
 
 def from_16(values: np.ndarray) -> np.ndarray:
     return np.rint(values / 257.0).astype(np.uint8)
-
-
-def png16(values: np.ndarray) -> bytes:
-    """A 16-bit PNG written by hand: Pillow writes no 16-bit colour."""
-    height, width = values.shape[:2]
-    kind = {2: 0, 3: 2}[values.ndim]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-
-
-def tiff16(values: np.ndarray) -> bytes:
-    """A 16-bit little-endian RGB TIFF in one uncompressed strip, written by hand."""
-    height, width, _ = values.shape
-    data = values.astype("<u2").tobytes()
-    entries = [
-        (256, 3, 1, width),
-        (257, 3, 1, height),
-        (258, 3, 3, 8 + 2 + 10 * 12 + 4),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2),
-        (273, 4, 1, 8 + 2 + 10 * 12 + 4 + 6),
-        (277, 3, 1, 3),
-        (278, 3, 1, height),
-        (279, 4, 1, len(data)),
-        (284, 3, 1, 1),
-    ]
-    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return (
-        b"II*\0"
-        + struct.pack("<IH", 8, len(entries))
-        + directory
-        + struct.pack("<I", 0)
-        + struct.pack("<HHH", 16, 16, 16)
-        + data
-    )
 
 
 def saved(path: Path, image: Image.Image | np.ndarray, **options: Any) -> Path:
@@ -185,7 +138,7 @@ GOOD: dict[str, tuple[Callable[[Path], Any], np.ndarray, int]] = {
     "tiff lzw": (lambda p: saved(p / "a.tiff", NOISE, compression="tiff_lzw"), NOISE, 0),
     "tiff 1 bit": (lambda p: saved(p / "a.tif", Image.fromarray(BITS)), grey3(BITS * 255), 0),
     "tiff grey 16": (lambda p: saved(p / "a.tif", WIDE[:, :, 1]), grey3(from_16(WIDE[:, :, 1])), 0),
-    "tiff rgb 16": (lambda p: written(p / "a.tif", tiff16(WIDE)), from_16(WIDE), 1),
+    "tiff rgb 16": (lambda p: written(p / "a.tif", tiff(WIDE)), from_16(WIDE), 1),
     "tiff rgba": (lambda p: saved(p / "a.tif", with_alpha(RGB, ALPHA)), ON_BLACK, 0),
     "tiff palette": (lambda p: saved(p / "a.tif", palette()), RGB, 0),
     "tiff cmyk": (lambda p: saved(p / "a.tif", raw("CMYK", CMYK)), CMYK_RGB, 1),
@@ -294,18 +247,15 @@ def test_12_bits_in_16_are_warned_of() -> None:
 
 
 @pytest.mark.parametrize("extension", ["tif", "png", "webp"])
-def test_first_frame_is_read_and_logged(
-    extension: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_first_of_several_images_is_read_with_a_warning(extension: str, tmp_path: Path) -> None:
     other = Image.fromarray(255 - NOISE)
     options: dict[str, Any] = {"save_all": True, "append_images": [other]}
     if extension == "webp":
         options["lossless"] = True
     path = saved(tmp_path / f"a.{extension}", NOISE, **options)
-    with caplog.at_level(logging.WARNING, logger="tp_drseg"):
+    with pytest.warns(FundusWarning, match=rf"a\.{extension}' holds more than one image") as caught:
         np.testing.assert_array_equal(read_image(path), NOISE)
-    assert "a." + extension in caplog.text
-    assert "2 frames" in caplog.text
+    assert caught[0].filename == __file__
 
 
 def test_camera_jpeg_with_a_second_picture_is_read(tmp_path: Path) -> None:
@@ -352,9 +302,7 @@ def test_pillow_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def encoded(kind: str, image: np.ndarray = NOISE, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format=kind, **options)
-    return stream.getvalue()
+    return image_files.encoded(kind, image, **options)
 
 
 def bomb() -> bytes:
@@ -407,8 +355,8 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing folder": (lambda p: p / "no" / "bad.jpg", FILE + " does not exist"),
     "address on the web": (lambda p: "https://localhost/bad.jpg", FILE + " does not exist"),
     "folder": (lambda p: p, "is a folder"),
-    "empty path": (lambda p: "", "path of the image is empty"),
-    "blank path": (lambda p: "  ", "path of the image is empty"),
+    "empty path": (lambda p: "", "path of the photograph is empty"),
+    "blank path": (lambda p: "  ", "path of the photograph is empty"),
     "null byte in path": (lambda p: "a\0bad.jpg", r"bad\.jpg' (cannot be opened|does not exist)"),
     "name too long": (lambda p: p / ("a" * 5000 + "bad.jpg"), "cannot be opened|does not exist"),
     "zero bytes jpg": (file("jpg", b""), FILE + " is empty"),
@@ -438,7 +386,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "png signature only": (file("png", encoded("PNG")[:8]), FILE + " is corrupt"),
     "png header only": (file("png", encoded("PNG")[:40]), FILE + ".*corrupt"),
     "png damaged": (file("png", damaged_png()), FILE + ".*cut short or corrupt"),
-    "png bomb": (file("png", bomb()), FILE + ".*(too many pixels|more than 200000000)"),
+    "png bomb": (file("png", bomb()), FILE + ".*more than 50000000 pixels"),
     "1x1 png": (file("png", encoded("PNG", NOISE[:1, :1])), FILE + " is 1x1 px: too small"),
     "31 px high": (file("png", encoded("PNG", NOISE[:31])), FILE + " is 96x31 px: too small"),
     "31 px wide": (file("jpg", encoded("JPEG", NOISE[:, :31])), FILE + " is 31x64 px: too small"),
@@ -448,55 +396,53 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "tiff of floats up to 255": (
         lambda p: saved(p / "bad.tif", GREY.astype("f4")),
-        FILE + ".*divide by 255",
+        FILE + ".*Divide by 255",
     ),
     "tiff of NaN": (
         lambda p: saved(p / "bad.tif", np.full((64, 64), np.nan, "f4")),
         FILE + ".*NaN",
     ),
     # not an image at all
-    "None": (lambda p: None, "cannot read an image from NoneType"),
-    "int": (lambda p: 7, "cannot read an image from int"),
-    "float": (lambda p: 0.5, "cannot read an image from float"),
-    "bytes": (lambda p: encoded("PNG"), "cannot read an image from bytes"),
-    "stream": (lambda p: io.BytesIO(encoded("PNG")), "cannot read an image from BytesIO"),
-    "list": (lambda p: NOISE.tolist(), "cannot read an image from list"),
-    "list of paths": (lambda p: [p / "a.jpg"], "cannot read an image from list"),
-    "dict": (lambda p: {"image": NOISE}, "cannot read an image from dict"),
+    "None": (lambda p: None, "cannot be read from NoneType"),
+    "int": (lambda p: 7, "cannot be read from int"),
+    "float": (lambda p: 0.5, "cannot be read from float"),
+    "list": (lambda p: NOISE.tolist(), "cannot be read from list"),
+    "list of paths": (lambda p: [p / "a.jpg"], "cannot be read from list"),
+    "dict": (lambda p: {"image": NOISE}, "cannot be read from dict"),
     # arrays
-    "scalar array": (lambda p: np.array(3, np.uint8), r"shape \(\) and dtype uint8: accepted"),
-    "no pixel": (lambda p: np.zeros((0, 0, 3), np.uint8), "0x0 px: too small"),
+    "scalar array": (lambda p: np.array(3, np.uint8), r"shape \(\) and dtype uint8; accepted"),
+    "no pixel": (lambda p: np.zeros((0, 0, 3), np.uint8), "0x0 px: it has no pixel"),
     "one dimension": (lambda p: np.zeros(64, np.uint8), r"shape \(64,\).*accepted are \(H, W\)"),
     "two channels": (lambda p: np.zeros((64, 64, 2), np.uint8), r"\(64, 64, 2\).*accepted are"),
     "five channels": (lambda p: np.zeros((64, 64, 5), np.uint8), r"\(64, 64, 5\).*accepted are"),
     "channels first": (lambda p: NOISE.transpose(2, 0, 1), r"\(3, 64, 96\).*transpose\(1, 2, 0\)"),
     "grey channel first": (lambda p: GREY[None], r"\(1, 64, 96\).*transpose\(1, 2, 0\)"),
     "batch": (lambda p: NOISE[None], r"\(1, 64, 96, 3\).*one image at a time"),
-    "int64": (lambda p: NOISE.astype(np.int64), "dtype int64: accepted"),
-    "int8": (lambda p: np.zeros((64, 64, 3), np.int8), "dtype int8: accepted"),
-    "uint32": (lambda p: NOISE.astype(np.uint32), "dtype uint32: accepted"),
-    "complex": (lambda p: NOISE.astype(complex), "dtype complex128: accepted"),
-    "object": (lambda p: NOISE.astype(object), "dtype object: accepted"),
-    "strings": (lambda p: NOISE.astype(str), "dtype <U3: accepted"),
+    "int64": (lambda p: NOISE.astype(np.int64), "dtype int64; accepted"),
+    "int8": (lambda p: np.zeros((64, 64, 3), np.int8), "dtype int8; accepted"),
+    "uint32": (lambda p: NOISE.astype(np.uint32), "dtype uint32; accepted"),
+    "complex": (lambda p: NOISE.astype(complex), "dtype complex128; accepted"),
+    "object": (lambda p: NOISE.astype(object), "dtype object; accepted"),
+    "strings": (lambda p: NOISE.astype(str), "dtype <U3; accepted"),
     "dates": (lambda p: np.zeros((64, 64), "M8[s]"), "dtype datetime64.*accepted"),
     "NaN": (lambda p: nan_at_a_corner(), "NaN or infinite"),
     "infinite": (lambda p: np.full((64, 64), np.inf), "NaN or infinite"),
-    "floats up to 255": (lambda p: NOISE.astype("f4"), r"values in \[0, 255\].*divide by 255"),
+    "floats up to 255": (lambda p: NOISE.astype("f4"), r"values in \[0, 255\].*Divide by 255"),
     "negative floats": (lambda p: NOISE / 127.5 - 1, r"values in \[-1, 1\].*must lie in \[0, 1\]"),
-    "1x1 array": (lambda p: NOISE[:1, :1], "the array is 1x1 px: too small"),
-    "31x31 array": (lambda p: NOISE[:31, :31], "the array is 31x31 px: too small"),
+    "1x1 array": (lambda p: NOISE[:1, :1], "The array is 1x1 px: too small"),
+    "31x31 array": (lambda p: NOISE[:31, :31], "The array is 31x31 px: too small"),
     # PIL images
     "closed image": (closed, "cannot be decoded"),
     "image opened on a truncated file": (
         lazy_truncated,
         r"lazy\.jpg' cannot be decoded.*cut short",
     ),
-    "1x1 image": (lambda p: Image.new("RGB", (1, 1)), "the PIL image is 1x1 px: too small"),
+    "1x1 image": (lambda p: Image.new("RGB", (1, 1)), "The PIL image is 1x1 px: too small"),
     "negative integers": (
         lambda p: Image.fromarray(np.full((64, 64), -1, np.int32)),
-        "the PIL image has 32-bit integer pixels",
+        "The PIL image has 32-bit integer pixels",
     ),
-    "float image up to 255": (lambda p: Image.new("F", (64, 64), 255.0), "divide by 255"),
+    "float image up to 255": (lambda p: Image.new("F", (64, 64), 255.0), "Divide by 255"),
 }
 if hasattr(os, "mkfifo"):
     BAD["pipe"] = (fifo, "is not a regular file")
@@ -566,20 +512,17 @@ def test_pixels_are_counted_before_decoding(
 def test_no_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.png", NOISE)
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ImageError, match=r"a\.png' may not be read \(no permission\)"):
         read_image(path)
 
 
-def test_pillow_warning_raised_as_error_is_an_image_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limit_of_pillow_plays_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.png", NOISE)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 96 - 1)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ImageError, match=r"a\.png' has too many pixels for Pillow"):
-            read_image(path)
+        np.testing.assert_array_equal(read_image(path), NOISE)

@@ -1,5 +1,6 @@
 """From a file to an image in its frame: reading, field of view, framing, measurements."""
 
+from tp_drseg.images.decode import IMAGE_SUFFIXES, MAX_PIXELS, MIN_SIDE
 from tp_drseg.images.field_of_view import (
     FieldOfView,
     check_fundus,
@@ -9,16 +10,20 @@ from tp_drseg.images.field_of_view import (
 from tp_drseg.images.frame import Frame
 from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
 from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions
-from tp_drseg.images.read import MAX_PIXELS, MIN_SIDE, ImageSource, read_image
+from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
+from tp_drseg.images.source import FileBytes, read_file
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MIN_SIDE",
     "FieldOfView",
+    "FileBytes",
     "Frame",
     "Framed",
     "ImageSource",
     "Region",
+    "SourceImage",
     "area_percent",
     "check_fundus",
     "count_regions",
@@ -27,5 +32,7 @@ __all__ = [
     "frame_photograph",
     "fundus_doubt",
     "pad_to_square",
+    "read_file",
     "read_image",
+    "read_source",
 ]

@@ -1,247 +1,226 @@
-"""Read a photograph into one form: ``(H, W, 3)`` uint8 RGB, upright."""
+"""Read a photograph, whatever form it comes in, into ``(H, W, 3)`` uint8 RGB, upright."""
 
 from __future__ import annotations
 
-import logging
 import os
+import sys
 import warnings
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from tp_drseg.errors import FundusWarning, ImageError
-
-ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any]
-
-MAX_PIXELS: Final = 200_000_000
-"""Default limit on width x height, against files that unpack to more than the memory."""
-
-MIN_SIDE: Final = 32
-"""Shortest side in px on which a retina can be told from its border."""
-
-# Pillow's names; "JPEG" opens the MPO files of many cameras too, PPM is the format of STARE.
-_FORMATS: Final = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "PPM")
-_READABLE: Final = "JPEG, PNG, TIFF, BMP, WebP or PPM"
-_ACCEPTED: Final = (
-    "accepted are (H, W), (H, W, 1), (H, W, 3) and (H, W, 4) of uint8, uint16, bool, "
-    "or floats in [0, 1]"
+from tp_drseg.images.decode import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    check_size,
+    cut_short,
+    decode,
+    file_limit,
+    no_memory,
 )
+from tp_drseg.images.pixels import array_size, rgb_of_array, rgb_of_image
+from tp_drseg.images.source import FileBytes, read_file, read_stream
 
-# (offset, first bytes, name): files that people do try to open as photographs.
-_SIGNATURES: Final = (
-    (0, b"%PDF", "a PDF document"),
-    (128, b"DICM", "a DICOM file"),
-    (0, b"GIF8", "a GIF"),
-    (4, b"ftyphei", "a HEIC photograph"),
-    (4, b"ftypmif1", "a HEIF photograph"),
-    (4, b"ftypavif", "an AVIF photograph"),
-    (4, b"jP  ", "a JPEG 2000 image"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
-    (0, b"8BPS", "a Photoshop document"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-)
+if TYPE_CHECKING:
+    from torch import Tensor
 
-logger = logging.getLogger(__name__)
+ImageSource: TypeAlias = Union[
+    str,
+    "os.PathLike[str]",
+    bytes,
+    bytearray,
+    memoryview,
+    BinaryIO,
+    Image.Image,
+    NDArray[Any],
+    "Tensor",
+]
+"""What a photograph may come as: a path; a file's bytes; a binary file, open; a PIL image; an array
+``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``; or a tensor ``(3, H, W)``."""
+
+_WHAT: Final = "photograph"
+_TURNS: Final = {  # of EXIF's orientations: mirrored first, then turned by quarters to the left
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 1),
+    6: (False, 3),
+    7: (True, 3),
+    8: (False, 1),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImage:
+    """A photograph as it was read.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8 RGB, upright.
+        name: What messages call it.
+        notes: What was left out or looks odd, a sentence each; mostly none.
+        file: The bytes that the pixels come from, with their hash; None where there was no file.
+    """
+
+    pixels: NDArray[np.uint8] = field(repr=False)
+    name: str
+    notes: tuple[str, ...]
+    file: FileBytes | None = field(repr=False)
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a photograph, whatever form it comes in.
 
-    - Files: JPEG, PNG, TIFF, BMP, WebP, PPM. Of several frames the first is read, and logged.
-      The orientation that EXIF declares is applied.
-    - Colour: grey is repeated over the channels; palette, CMYK, YCbCr and Lab are converted.
-      Transparent parts become black, as is the border of a fundus photograph.
+    - Files: JPEG, PNG, TIFF, BMP, WebP, PPM, told by their first bytes; never another format. Of
+      several images the first is read. The orientation that EXIF or XMP declares is applied.
+    - Colour: an embedded colour profile that is not sRGB is applied, so that the pixels are sRGB,
+      as a viewer shows them; a profile that is damaged or does not fit is left out. Grey is
+      repeated over the channels; palette, CMYK, YCbCr and Lab are converted. Transparent parts
+      become black, as is the border of a fundus photograph; an alpha channel of nothing but 0,
+      as old camera programs write it, is left out.
     - Depth: 16 bits are scaled by 1/257, not clipped; floats in ``[0, 1]`` by 255.
 
     Args:
-        source: path of a file, PIL image, or array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
-            ``(H, W, 4)`` of uint8, uint16, bool, or floats in ``[0, 1]``, in RGB order.
-        max_pixels: refuse an image of more pixels than this, before it is decoded. Pillow has a
-            limit of its own for files (``2 * PIL.Image.MAX_IMAGE_PIXELS``), which holds as well.
+        source: The path of a file; its bytes; an open binary file, read from where it stands and
+            left open; a PIL image; an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
+            ``(H, W, 4)`` of uint8, uint16, bool, or floats in ``[0, 1]``, in RGB order; or a tensor
+            ``(3, H, W)`` or ``(1, H, W)`` of these types, on any device.
+        max_pixels: Refuse an image of more pixels than this, before memory is taken for them. It
+            bounds the bytes of a file as well, to 8 a pixel and 16 MiB. Reading takes up to about
+            20 bytes a pixel.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB, upright; a copy, never a view of the source.
 
     Raises:
-        ImageError: the image is missing, not readable, cut short, corrupt, of another format,
+        ImageError: The image is missing, not readable, cut short, corrupt, of another format,
             smaller than 32 px on a side, larger than ``max_pixels``, or an array of a shape, type
             or range that is not accepted.
+
+    Warns:
+        FundusWarning: Something was left out or looks odd: a colour profile, further images,
+            values of 12 bits in 16.
+
+    Example:
+        >>> import numpy as np
+        >>> from tp_drseg.images import read_image
+        >>> read_image(np.zeros((64, 48))).shape
+        (64, 48, 3)
     """
-    if isinstance(source, np.ndarray):
-        return _from_array(source, "the array", max_pixels)
-    if isinstance(source, Image.Image):
-        name = _quoted(source) if getattr(source, "filename", "") else "the PIL image"
-        return _decode(source, name, max_pixels, ours=False)
+    image = read_source(source, max_pixels=max_pixels)
+    for note in image.notes:
+        warnings.warn(note, FundusWarning, stacklevel=2)
+    return image.pixels
+
+
+def read_source(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> SourceImage:
+    """Read a photograph as :func:`read_image` does, without a warning.
+
+    Args:
+        source: As there.
+        max_pixels: As there.
+
+    Returns:
+        Its pixels, its name, what there is to say of it, and its file's bytes.
+
+    Raises:
+        ImageError: As there.
+    """
+    limit = file_limit(max_pixels)
     if isinstance(source, str | os.PathLike):
-        return _from_file(source, max_pixels)
+        return _of_file(read_file(source, limit, what=_WHAT), max_pixels)
+    if isinstance(source, bytes | bytearray | memoryview):
+        if not len(source):
+            raise ImageError("The photograph's bytes are empty. Read its file again.")
+        return _of_file(FileBytes(bytes(source), "The photograph in memory"), max_pixels)
+    if isinstance(source, np.ndarray):
+        return _of_array(source, "The array", max_pixels)
+    if isinstance(source, Image.Image):
+        return _of_pil(source, max_pixels)
+    if (values := _tensor_values(source)) is not None:
+        return _of_array(values, "The tensor", max_pixels)
+    if callable(getattr(source, "read", None)):
+        return _of_file(read_stream(cast(BinaryIO, source), limit, what=_WHAT), max_pixels)
     raise ImageError(
-        f"cannot read an image from {type(source).__name__}: "
-        "give the path of a file, a PIL image or a NumPy array"
+        f"An image cannot be read from {type(source).__name__}. Give the path of a file, its "
+        "bytes, an open file, a PIL image, a NumPy array or a tensor."
     )
 
 
-def _quoted(image: Image.Image) -> str:
-    return f"'{getattr(image, 'filename', '')}'"
+def turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn ``(H, W)`` or ``(H, W, C)`` as an orientation of EXIF, from 1 to 8, asks for."""
+    mirrored, quarters = _TURNS[orientation]
+    shown = pixels[:, ::-1] if mirrored else pixels
+    return np.ascontiguousarray(np.rot90(shown, quarters))
 
 
-def _from_file(source: str | os.PathLike[str], max_pixels: int) -> NDArray[np.uint8]:
-    location = os.fsdecode(source)
-    name = f"'{location}'"
-    if not location.strip():
-        raise ImageError("the path of the image is empty: give the path of a file")
-    path = Path(location)
+def _of_file(file: FileBytes, max_pixels: int) -> SourceImage:
+    image, orientation, notes = decode(file, max_pixels)
+    return _finish(image, file.name, notes, orientation, file)
+
+
+def _of_pil(source: Image.Image, max_pixels: int) -> SourceImage:
+    own = getattr(source, "filename", "")
+    name = f"The PIL image of '{os.fsdecode(own)}'" if own else "The PIL image"
+    check_size(source.height, source.width, name, max_pixels)
     try:
-        if path.is_dir():
-            raise ImageError(f"{name} is a folder, not an image: give the path of one file")
-        if not path.exists():
-            raise ImageError(f"{name} does not exist: check the path")
-        if not path.is_file():
-            raise ImageError(f"{name} is not a regular file: give the path of an image file")
-        if path.stat().st_size == 0:
-            raise ImageError(f"{name} is empty (0 bytes): copy or download it again")
-        with path.open("rb") as file:
-            head = file.read(512)
-            file.seek(0)
-            try:
-                image = Image.open(file, formats=_FORMATS)
-            except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-                raise ImageError(
-                    f"{name} has too many pixels for Pillow ({error}): scale it down, or raise "
-                    "PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
-                ) from error
-            except Exception as error:  # a damaged header makes Pillow raise nearly anything
-                raise ImageError(f"{name} {_describe(head)}") from error
-            with image:
-                return _decode(image, name, max_pixels)
-    except PermissionError as error:
-        raise ImageError(f"{name} may not be read (no permission): check its rights") from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{name} cannot be opened: {error}") from error
-
-
-def _describe(head: bytes) -> str:
-    """Say what a file is, from its first bytes, when it is no image that Pillow knows."""
-    for offset, signature, kind in _SIGNATURES:
-        if head[offset:].startswith(signature):
-            return f"is {kind}, not an image format this reads: save it as {_READABLE}"
-    # No control characters, and none of the bytes that UTF-8 never uses.
-    if not any(byte < 9 or 13 < byte < 32 or byte > 0xF4 for byte in head):
-        return f"holds text, not an image: give a file of format {_READABLE}"
-    return f"is corrupt, or not an image format this reads: give a whole {_READABLE} file"
-
-
-def _decode(
-    image: Image.Image, name: str, max_pixels: int, *, ours: bool = True
-) -> NDArray[np.uint8]:
-    """The pixels of an image, which is turned upright in place when it is `ours`."""
-    _check_size(image.height, image.width, name, max_pixels)
-    try:
-        frames = int(getattr(image, "n_frames", 1))
-        image.load()
-        if ours:
-            ImageOps.exif_transpose(image, in_place=True)
-        upright = image if ours else ImageOps.exif_transpose(image)
+        source.load()
+        declared = source.getexif().get(274, 1)
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
-        raise ImageError(
-            f"{name} cannot be decoded, it is cut short or corrupt ({error}): "
-            "copy or download it again"
-        ) from error
-    if frames > 1:
-        logger.warning("%s holds %d frames: only one is read, the first of a file", name, frames)
-    if upright.mode == "F" or upright.mode.startswith("I"):
-        return _from_array(_wide_values(upright, name), name, max_pixels)
+        raise cut_short(name, error) from error
+    notes = []
+    if getattr(source, "is_animated", False):
+        notes.append(f"{name} holds more than one image: only the one at hand is read.")
+    return _finish(source, name, notes, declared if declared in _TURNS else 1, None)
+
+
+def _finish(
+    image: Image.Image, name: str, notes: list[str], orientation: int, file: FileBytes | None
+) -> SourceImage:
+    """From a decoded image to upright pixels."""
+    _check_side(image.height, image.width, name)
     try:
-        if upright.has_transparency_data:
-            return _on_black(np.asarray(upright.convert("RGBA")))
-        return np.array(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    except ValueError as error:
+        pixels = turn_upright(rgb_of_image(image, name, notes), orientation)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise no_memory(name, image.height, image.width) from error
+    except Exception as error:  # so does damaged data when its colours are converted
+        raise cut_short(name, error) from error
+    return SourceImage(pixels, name, tuple(notes), file)
+
+
+def _of_array(values: NDArray[Any], name: str, max_pixels: int) -> SourceImage:
+    height, width = array_size(values, name)
+    check_size(height, width, name, max_pixels)
+    _check_side(height, width, name)
+    notes: list[str] = []
+    return SourceImage(rgb_of_array(values, name, notes), name, tuple(notes), None)
+
+
+def _tensor_values(source: object) -> NDArray[Any] | None:
+    """The values of a tensor, channels last; None for what is none. Does not import torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(source, torch.Tensor):
+        return None
+    found = f"The tensor has shape {tuple(source.shape)} and dtype {source.dtype}"
+    if source.ndim != 3 or source.shape[0] not in (1, 3):
         raise ImageError(
-            f"{name} has the colour mode {upright.mode}, which cannot be turned into RGB: "
-            "save it as RGB"
-        ) from error
-
-
-def _wide_values(image: Image.Image, name: str) -> NDArray[Any]:
-    """Values of a grey image of more than 8 bits: uint16 or float."""
-    values = np.asarray(image)
-    if image.mode != "I":
-        return values
-    # Some versions of Pillow open 16-bit PNG and PGM in the 32-bit mode.
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(f"{name} has 32-bit integer pixels: save it with 8 or 16 bits")
-    return values.astype(np.uint16)
-
-
-def _from_array(values: NDArray[Any], name: str, max_pixels: int) -> NDArray[np.uint8]:
-    found = f"{name} has shape {values.shape} and dtype {values.dtype}"
-    if values.ndim == 4:
-        raise ImageError(f"{found}: give one image at a time; {_ACCEPTED}")
-    if values.ndim == 3 and values.shape[2] not in (1, 3, 4) and values.shape[0] in (1, 3, 4):
-        raise ImageError(
-            f"{found}, channels first: transpose it, image.transpose(1, 2, 0); {_ACCEPTED}"
+            f"{found}; accepted are (3, H, W) and (1, H, W), in RGB order, one image at a time."
         )
-    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 3, 4)):
-        raise ImageError(f"{found}: {_ACCEPTED}")
-    _check_size(values.shape[0], values.shape[1], name, max_pixels)
-    pixels = _to_uint8(values, found)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.shape[2] == 4:
-        return _on_black(pixels)
-    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), order="C")
+    values = source.detach().cpu()
+    if values.dtype == torch.bfloat16:  # which NumPy lacks
+        values = values.float()
+    return cast("NDArray[Any]", values.permute(1, 2, 0).numpy())
 
 
-def _to_uint8(values: NDArray[Any], found: str) -> NDArray[np.uint8]:
-    if values.dtype == np.uint8:
-        return np.asarray(values, dtype=np.uint8)
-    if values.dtype == np.bool_:
-        return np.where(values, 255, 0).astype(np.uint8)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        if values.max() < 4096:
-            warnings.warn(
-                f"{found} and no value above {values.max()}: if its values have 12 bits or fewer, "
-                "scale them to the full 16 bits, or the image is read as a dark one",
-                FundusWarning,
-                stacklevel=2,
-            )
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise ImageError(f"{found} with NaN or infinite values: clean it first")
-        low, high = float(values.min()), float(values.max())
-        if low < 0.0 or high > 1.0:
-            raise ImageError(
-                f"{found} with values in [{low:g}, {high:g}]: floats must lie in [0, 1]; "
-                "divide by 255 if it has the range of 8 bits"
-            )
-        scaled: NDArray[np.uint8] = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-        return scaled
-    raise ImageError(f"{found}: {_ACCEPTED}")
-
-
-def _on_black(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Compose ``(H, W, 4)`` on black."""
-    if (rgba[:, :, 3] == 255).all():
-        return np.array(rgba[:, :, :3], order="C")
-    product = rgba[:, :, :3].astype(np.uint16) * rgba[:, :, 3:]
-    composed: NDArray[np.uint8] = ((product + 127) // 255).astype(np.uint8)
-    return composed
-
-
-def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
+def _check_side(height: int, width: int, name: str) -> None:
     if min(height, width) < MIN_SIDE:
         raise ImageError(
-            f"{name} is {width}x{height} px: too small, at least {MIN_SIDE} px on each side "
-            "are needed"
-        )
-    if height * width > max_pixels:
-        raise ImageError(
-            f"{name} is {width}x{height} px, more than {max_pixels} pixels: scale it down, or "
-            "raise max_pixels if you trust it"
+            f"{name} is {width}x{height} px: too small, at least {MIN_SIDE} px on each side are "
+            "needed."
         )
