@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def shown(path: Path, profile: bytes, mode: str) -> np.ndarray:
 @pytest.mark.parametrize("ending", ["png", "tif", "jpg", "webp"])
 def test_profile_is_applied(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
-    options = {"lossless": True} if ending == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
     Image.fromarray(NOISE).save(path, icc_profile=swapped(), **options)
     expected = shown(path, swapped(), "RGB")
     np.testing.assert_array_equal(read_image(path), expected)

@@ -20,7 +20,8 @@ def framed(height: int, width: int, box: tuple[int, int, int, int], diameter: in
 
 def disc(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= radius**2
+    inside: np.ndarray = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2 <= radius**2
+    return inside
 
 
 def discs(shape: tuple[int, int]) -> np.ndarray:
@@ -36,7 +37,9 @@ def thin_ring(shape: tuple[int, int]) -> np.ndarray:
     height, width = shape
     radius = 0.3 * min(shape)
     centre = (width / 2, height / 2)
-    return disc(shape, *centre, radius) & ~disc(shape, *centre, radius - 4)
+    whole, inner = (disc(shape, *centre, r) for r in (radius, radius - 4))
+    ring: np.ndarray = whole & ~inner
+    return ring
 
 
 def polygons(shape: tuple[int, int]) -> np.ndarray:
@@ -93,9 +96,9 @@ def test_points_round_trip() -> None:
 def test_points_are_measured_from_the_corner_of_the_first_pixel() -> None:
     frame = Frame(original_size=(100, 120), box=(20, 10, 100, 90), size=(40, 40))
     points = np.array([[20, 10], [100, 90], [20.5, 10.5], [60, 50]])
-    expected = [[0, 0], [40, 40], [0.25, 0.25], [20, 20]]
+    expected = np.array([[0, 0], [40, 40], [0.25, 0.25], [20, 20]])
     np.testing.assert_allclose(frame.to_working(points), expected)
-    np.testing.assert_allclose(frame.to_original(np.array([[0.5, 0.5]])), [[21, 11]])
+    np.testing.assert_allclose(frame.to_original(np.array([[0.5, 0.5]])), [[21.0, 11.0]])
     assert frame.to_working(np.zeros((0, 2))).shape == (0, 2)
 
 
@@ -104,7 +107,7 @@ def test_points_agree_with_the_pixels(diameter: int) -> None:
     """A blob's centre of mass lands where its centre is mapped to, and comes back."""
     frame = framed(800, 1000, (130, 17, 930, 777), diameter)
     centre = np.array([[611.3, 207.8]])
-    mask = disc((800, 1000), *centre[0], 40)
+    mask = disc((800, 1000), 611.3, 207.8, 40)
     image = np.repeat(mask[:, :, None] * 255, 3, axis=2).astype(np.uint8)
 
     def mass(values: np.ndarray) -> np.ndarray:
@@ -138,7 +141,7 @@ def test_longest_side_is_the_working_diameter(
 @pytest.mark.parametrize("factor", [2, 3, 7])
 def test_coverage_is_the_block_average(factor: int) -> None:
     mask = np.random.default_rng(0).random((20 * factor, 30 * factor)) < 0.3
-    frame = framed(*mask.shape, (0, 0, 30 * factor, 20 * factor), 30)
+    frame = framed(20 * factor, 30 * factor, (0, 0, 30 * factor, 20 * factor), 30)
     blocks = mask.reshape(20, factor, 30, factor).mean(axis=(1, 3))
     np.testing.assert_allclose(frame.apply_mask(mask), blocks, atol=1e-6)
 

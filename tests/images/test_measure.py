@@ -66,7 +66,7 @@ def test_count_regions_refuses_a_stack() -> None:
 
 def test_regions_of_a_small_mask() -> None:
     mask = mask_of("....... .##...# .##...# ....... #......")
-    probability = np.arange(35, dtype=np.float32).reshape(5, 7) / 100
+    probability = np.arange(35, dtype=np.float32).reshape(5, 7) / np.float32(100)
     assert find_regions(mask) == (
         Region((1, 1, 3, 3), 4, (1.5, 1.5)),
         Region((6, 1, 7, 3), 2, (6.0, 1.5)),
@@ -83,7 +83,7 @@ def test_regions_of_a_small_mask() -> None:
 def test_regions_are_those_of_scikit_image(share: float) -> None:
     random = np.random.default_rng(0)
     mask = np.pad(random.random((90, 130)) < share, ((3, 0), (0, 5)))
-    probability = random.random(mask.shape, dtype=np.float32)
+    probability = random.random(mask.shape).astype(np.float32)
     expected = sorted(regionprops(label(mask, connectivity=2), probability), key=lambda r: -r.area)
     found = find_regions(mask, probability)
     assert len(found) == len(expected) == count_regions(mask)

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 from tests.support import image_files
 from tests.support.image_files import png16, tiff
 from tp_drseg.errors import FundusWarning, ImageError
-from tp_drseg.images import MAX_PIXELS, read_image
+from tp_drseg.images import MAX_PIXELS, ImageSource, read_image
 
 COLOURS = np.array([[[200, 80, 30], [10, 20, 240]], [[90, 90, 90], [255, 255, 0]]], dtype=np.uint8)
 RGB = COLOURS.repeat(32, axis=0).repeat(48, axis=1)  # (64, 96, 3): four flat quadrants
@@ -78,7 +78,8 @@ def ycbcr() -> np.ndarray:
     matrix = np.array(
         [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
     )
-    return np.clip(np.rint(RGB @ matrix.T + [0, 128, 128]), 0, 255).astype(np.uint8)
+    values: np.ndarray = np.clip(np.rint(RGB @ matrix.T + [0, 128, 128]), 0, 255)
+    return values.astype(np.uint8)
 
 
 def raw(mode: str, values: np.ndarray) -> Image.Image:
@@ -488,13 +489,13 @@ def test_truncated_file_is_never_half_read(
 
 @pytest.mark.parametrize("case", ["array", "image", "file"])
 def test_too_many_pixels_are_refused_whatever_the_source(case: str, tmp_path: Path) -> None:
-    source = {
+    sources: dict[str, ImageSource] = {
         "array": NOISE,
         "image": Image.fromarray(NOISE),
         "file": saved(tmp_path / "a.png", NOISE),
-    }[case]
+    }
     with pytest.raises(ImageError, match="96x64 px, more than 5000 pixels"):
-        read_image(source, max_pixels=5000)
+        read_image(sources[case], max_pixels=5000)
 
 
 def test_pixels_are_counted_before_decoding(
