@@ -17,8 +17,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel
 
-from tp_drseg.config import CLIPConfig, ImageEncoderConfig, TPDRSegConfig
+from tp_drseg.config import (
+    ArchitectureConfig,
+    CLIPConfig,
+    ImageEncoderConfig,
+    InferenceConfig,
+    Provenance,
+    TPDRSegConfig,
+)
 from tp_drseg.model import TPDRSeg
 
 REPOSITORY = Path(__file__).parents[1]
@@ -57,15 +65,32 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 DEFAULTS: dict[str, dict[str, Any]] = {
     "tiny_vit": {
         "image_encoder": ImageEncoderConfig(
-            "tiny_vit", (16, 32, 40, 64), (1, 1, 2, 1), (1, 2, 2, 4), (2, 3, 4, 3)
+            kind="tiny_vit",
+            embed_dims=(16, 32, 40, 64),
+            depths=(1, 1, 2, 1),
+            num_heads=(1, 2, 2, 4),
+            window_sizes=(2, 3, 4, 3),
         ),
-        "clip": CLIPConfig(TOWER_CLIP, image_size=128),
+        "clip": CLIPConfig(architecture=TOWER_CLIP, image_size=128),
         "detail": True,
     },
     "vit": {
-        "image_encoder": ImageEncoderConfig("vit", (32,), (3,), (2,), (3,), (1,)),
-        "clip": CLIPConfig(VIT_CLIP, image_size=96),
+        "image_encoder": ImageEncoderConfig(
+            kind="vit",
+            embed_dims=(32,),
+            depths=(3,),
+            num_heads=(2,),
+            window_sizes=(3,),
+            global_attn_indexes=(1,),
+        ),
+        "clip": CLIPConfig(architecture=VIT_CLIP, image_size=96),
     },
+}
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "architecture": ArchitectureConfig,
+    "inference": InferenceConfig,
+    "provenance": Provenance,
 }
 
 Make = Callable[..., Any]
@@ -73,7 +98,12 @@ Make = Callable[..., Any]
 
 def _config(kind: str = "tiny_vit", **changes: Any) -> TPDRSegConfig:
     common = {"image_size": 64, "working_diameter": 64, "injector_stride": 2, "sparse_tokens": 3}
-    return TPDRSegConfig(**(common | DEFAULTS[kind] | changes))
+    fields = common | DEFAULTS[kind] | changes
+    sections: dict[str, dict[str, Any]] = {
+        name: {key: fields.pop(key) for key in fields.keys() & section.model_fields.keys()}
+        for name, section in SECTIONS.items()
+    }
+    return TPDRSegConfig(**sections, **fields)
 
 
 def _model(config: TPDRSegConfig) -> TPDRSeg:
@@ -89,7 +119,10 @@ def clip_architectures() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def make_config() -> Make:
-    """`make_config(kind="tiny_vit", **changes)`: a small configuration, images of 64 pixels."""
+    """`make_config(kind="tiny_vit", **changes)`: a small configuration, images of 64 pixels.
+
+    Fields of its sections are given by their names alone: `make_config(detail=False)`.
+    """
     return _config
 
 

@@ -57,7 +57,7 @@ def _no_gradient() -> Iterator[None]:
 def test_shapes(model: TPDRSeg) -> None:
     images, priors, classes = inputs(2, 3)
     logits = model(images, priors, classes)
-    side = 32 if model.config.detail else 16
+    side = 32 if model.config.architecture.detail else 16
     assert logits.shape == (2, 3, side, side) and logits.isfinite().all()
     assert torch.equal(model.decode(model.shared(images), priors, classes), logits)
 
@@ -269,7 +269,7 @@ def test_result_arrays(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
 
 
 def test_thresholds(make_model: Callable[..., TPDRSeg], photo: NDArray[np.uint8]) -> None:
-    model = make_model(operating_points={"hard exudate": OperatingPoint(0.25)})
+    model = make_model(operating_points={"hard exudate": OperatingPoint(threshold=0.25)})
     results = model.segment(photo, ["EX", "HE"])
     assert isinstance(results, dict)
     assert results["hard exudate"].threshold == 0.25

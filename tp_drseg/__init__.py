@@ -8,7 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tp_drseg.config import CLIPConfig, ImageEncoderConfig, TPDRSegConfig
+    from tp_drseg.config import (
+        ArchitectureConfig,
+        CLIPConfig,
+        ImageEncoderConfig,
+        InferenceConfig,
+        OperatingPoint,
+        Provenance,
+        TPDRSegConfig,
+    )
     from tp_drseg.errors import TPDRSegError
     from tp_drseg.inference.result import Segmentation
     from tp_drseg.lesions import Description, Lesion, LesionCatalog
@@ -20,16 +28,20 @@ if TYPE_CHECKING:
     from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 
 _MODULES = {
+    "ArchitectureConfig": "config",
     "CLIPConfig": "config",
     "ClassPromptGenerator": "modules.prompt_generator",
     "Description": "lesions",
     "ExplicitPriorEncoder": "modules.explicit_prior",
     "ImageEncoderConfig": "config",
+    "InferenceConfig": "config",
     "InjectedImageEncoder": "modules.image_encoder",
     "Lesion": "lesions",
     "LesionCatalog": "lesions",
     "MaskDecoder": "modules.mask_decoder",
+    "OperatingPoint": "config",
     "PriorAlignedInjector": "modules.injector",
+    "Provenance": "config",
     "Segmentation": "inference.result",
     "TPDRSeg": "model",
     "TPDRSegConfig": "config",
@@ -37,16 +49,20 @@ _MODULES = {
 }
 
 __all__ = [
+    "ArchitectureConfig",
     "CLIPConfig",
     "ClassPromptGenerator",
     "Description",
     "ExplicitPriorEncoder",
     "ImageEncoderConfig",
+    "InferenceConfig",
     "InjectedImageEncoder",
     "Lesion",
     "LesionCatalog",
     "MaskDecoder",
+    "OperatingPoint",
     "PriorAlignedInjector",
+    "Provenance",
     "Segmentation",
     "TPDRSeg",
     "TPDRSegConfig",

@@ -51,3 +51,7 @@ class MissingExtraError(TPDRSegError, ImportError):
 
 class FundusWarning(UserWarning):
     """An input that was used, but that does not look like a colour fundus photograph."""
+
+
+class ConfigWarning(UserWarning):
+    """A configuration that was used although a part of it is not known to this version."""

@@ -99,29 +99,32 @@ class TPDRSeg(ExactParts):
     def __init__(self, config: TPDRSegConfig) -> None:
         super().__init__()
         self.config = config
+        architecture = config.architecture
         self.model_id = ""
         self.revision: str | None = None
         self.explicit_prior = ExplicitPriorEncoder(
-            build_clip(config.clip.architecture), config.clip.image_size, config.clip.features
+            build_clip(architecture.clip.architecture),
+            architecture.clip.image_size,
+            architecture.clip.features,
         )
         self.image_encoder = InjectedImageEncoder(
-            build_backbone(config.image_encoder, config.image_size),
-            config.injector_blocks,
-            config.injector_stride,
-            config.injector_prior,
-            config.tuning,
+            build_backbone(architecture.image_encoder, architecture.image_size),
+            architecture.injector_blocks,
+            architecture.injector_stride,
+            architecture.injector_prior,
+            architecture.tuning,
         )
         self.prompt_generator = ClassPromptGenerator(
             len(config.lesions),
             EMBEDDING_DIM,
-            config.grid,
-            config.sparse_tokens,
-            config.generator_prior,
+            architecture.grid,
+            architecture.sparse_tokens,
+            architecture.generator_prior,
         )
         self.prompt_encoder = PromptEncoder(
             embed_dim=EMBEDDING_DIM,
-            image_embedding_size=(config.grid, config.grid),
-            input_image_size=(config.image_size, config.image_size),
+            image_embedding_size=(architecture.grid, architecture.grid),
+            input_image_size=(architecture.image_size, architecture.image_size),
             mask_in_chans=16,
         ).requires_grad_(False)
         self.mask_decoder = MaskDecoder()
@@ -129,7 +132,7 @@ class TPDRSeg(ExactParts):
         dims = self.image_encoder.backbone.block_dims
         self.detail_head = (
             DetailHead([dims[i] for i in self.image_encoder.backbone.detail_blocks])
-            if config.detail
+            if architecture.detail
             else None
         )
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
@@ -157,14 +160,14 @@ class TPDRSeg(ExactParts):
         return ((name, p) for name, p in self.named_parameters() if p.requires_grad)
 
     def prompt_texts(self, lesion: Lesion) -> tuple[str, ...]:
-        """The texts that stand for a lesion: its descriptions, or its name by `config.text`."""
-        return lesion.texts if self.config.text == "description" else (lesion.name,)
+        """The texts that stand for a lesion: its descriptions, or its name by `text`."""
+        return lesion.texts if self.config.inference.text == "description" else (lesion.name,)
 
     def shared(self, images: Tensor) -> SharedFeatures:
         """What no prior touches: the first blocks of the encoder, and the fine features.
 
         Args:
-            images: `(B, 3, S, S)` RGB in [0, 255], S = `config.image_size`.
+            images: `(B, 3, S, S)` RGB in [0, 255], S = `config.architecture.image_size`.
         """
         normalised = (images - self.pixel_mean) / self.pixel_std
         features = self.image_encoder.shared(normalised)

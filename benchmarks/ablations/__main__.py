@@ -57,7 +57,7 @@ def prepare(options: Options) -> Bench:
         precision=precision,
         seed=options.start.seed,
     )
-    diameter = round(1.2 * base.config.working_diameter)
+    diameter = round(1.2 * base.config.inference.working_diameter)
     photographs = load_cached(
         split.training, base.catalog.names, diameter, options.out / "photographs"
     )

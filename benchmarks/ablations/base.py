@@ -13,14 +13,18 @@ from tp_drseg.training.start import start_from
 
 def load_base(options: StartOptions) -> tuple[TPDRSeg, str]:
     """Return what every row begins with, without a tuning, and in words where it comes from."""
-    changes: dict[str, Any] = {"tuning": "none", "detail": options.detail, "operating_points": {}}
+    changes: dict[str, dict[str, Any]] = {
+        "architecture": {"tuning": "none", "detail": options.detail},
+        "inference": {"operating_points": {}},
+    }
     if options.image_size is not None:
-        changes["image_size"] = options.image_size
+        changes["architecture"]["image_size"] = options.image_size
     if options.diameter is not None:
-        changes["working_diameter"] = options.diameter
+        changes["inference"]["working_diameter"] = options.diameter
     torch.manual_seed(options.seed)
     if options.sam is not None and options.clip is not None:
-        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, **changes)
+        fields: dict[str, Any] = dict(changes)
+        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, **fields)
         return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
     model_id = None if options.start == "embedded" else options.start
     parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")

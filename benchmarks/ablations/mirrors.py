@@ -70,7 +70,7 @@ def every_way(
     found, field = {}, np.zeros(0, bool)
     try:
         for diameter, mirrored in itertools.product(diameters, (False, True)):
-            model.config = config.replace(working_diameter=diameter)
+            model.config = config.replace(inference={"working_diameter": diameter})
             seen = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
             view = FundusView(model, seen, keep=False, warn=False)
             probability, _ = probabilities(view, lesions, texts)

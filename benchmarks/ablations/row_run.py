@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.ablations.paired import Histograms, mean_draws
-from benchmarks.ablations.rows import ROWS
+from benchmarks.ablations.rows import ROWS, model_changes
 from tp_drseg import TPDRSeg, __version__
 from tp_drseg._runtime.files import write_json
 from tp_drseg.data import Sample, fingerprint
@@ -62,12 +62,13 @@ class Bench:
     def settings(self) -> dict[str, Any]:
         """What a row's result must have been made with to stand in one table with another's."""
         config = self.base.config
-        names = ("image_size", "working_diameter", "injector_blocks", "injector_stride", "detail")
+        names = ("image_size", "injector_blocks", "injector_stride", "detail")
         settings = {
             "start": self.start,
             "start_sha256": _digest(self.base.state_dict()),
-            "encoder": config.image_encoder.kind,
-            **{name: getattr(config, name) for name in names},
+            "encoder": config.architecture.image_encoder.kind,
+            **{name: getattr(config.architecture, name) for name in names},
+            "working_diameter": config.inference.working_diameter,
             "training": asdict(self.training),
             "learned_from": [sample.name for sample in self.learned_from],
             "learned_from_sha256": fingerprint(self.learned_from),
@@ -94,8 +95,8 @@ class Bench:
         if path.exists():
             return _read(path, {**settings, "fields": dict(fields)})
         torch.manual_seed(config.seed)
-        model = start_from(self.base, fields).to(self.fabric.device)
-        text = model.config.text
+        model = start_from(self.base, model_changes(row)).to(self.fabric.device)
+        text = model.config.inference.text
         if text not in self._crops:  # CLIP sees every photograph once, not once a row
             self._crops[text] = Crops(model, self.photographs, config)
         fresh = not (folder / "state.safetensors").exists()

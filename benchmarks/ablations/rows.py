@@ -45,6 +45,13 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """All rows, each with every field of `METHOD`, whatever the model they begin with has."""
 
+
+def model_changes(row: str) -> dict[str, dict[str, Any]]:
+    """Return what a row changes, by section of the configuration."""
+    fields = dict(ROWS[row])
+    return {"inference": {"text": fields.pop("text")}, "architecture": fields}
+
+
 PAPER_DICE: Mapping[str, float] = MappingProxyType(
     {
         FULL: 49.72,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -35,11 +34,11 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
         if not source.exists():
             config = TPDRSegConfig.for_size("vit_b")
             if size == "vit_b_1024":
-                config = config.replace(clip=replace(config.clip, image_size=1024))
+                config = config.replace(architecture={"clip": {"image_size": 1024}})
             random_model(config).save_pretrained(source)
     config = TPDRSegConfig.from_json((source / "config.json").read_text(encoding="utf-8"))
     if frame != "own":
-        config = config.replace(working_diameter=DIAMETERS[frame])
+        config = config.replace(inference={"working_diameter": DIAMETERS[frame]})
     target.mkdir(parents=True)
     (target / "config.json").write_text(config.to_json(), encoding="utf-8")
     (target / "model.safetensors").symlink_to((source / "model.safetensors").resolve())
@@ -75,7 +74,7 @@ def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
 
     Those of random weights are all near 0, where no difference would be seen.
     """
-    side, grid = model.config.image_size, model.config.grid
+    side, grid = model.config.architecture.image_size, model.config.architecture.grid
     generator = torch.Generator().manual_seed(2)
     image = torch.rand(1, 3, side, side, generator=generator) * 255
     prior = torch.rand(1, 1, grid, grid, generator=generator)

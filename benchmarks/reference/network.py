@@ -47,31 +47,39 @@ class PlainTPDRSeg(nn.Module):
 
     def __init__(self, config: TPDRSegConfig) -> None:
         super().__init__()
-        if config.tuning != "injector" or config.clip.features != "value":
+        if config.architecture.tuning != "injector" or config.architecture.clip.features != "value":
             raise ValueError("the plain reference knows injectors and CLIP's value path alone")
         self.config = config
-        sam, grid = config.image_encoder, config.grid
-        backbone = plain_vit(sam, config.image_size) if sam.kind == "vit" else PlainTiny(sam)
+        sam, grid = config.architecture.image_encoder, config.architecture.grid
+        backbone = (
+            plain_vit(sam, config.architecture.image_size) if sam.kind == "vit" else PlainTiny(sam)
+        )
         dims = [dim for dim, n in zip(sam.embed_dims, sam.depths, strict=True) for _ in range(n)]
-        chosen = range(len(dims)) if config.injector_blocks is None else config.injector_blocks
-        stride = config.injector_stride
+        chosen = (
+            range(len(dims))
+            if config.architecture.injector_blocks is None
+            else config.architecture.injector_blocks
+        )
+        stride = config.architecture.injector_stride
         injectors = nn.ModuleDict({str(i): PlainInjector(dims[i], stride) for i in chosen})
-        if config.detail and min(chosen, default=len(dims)) < sum(sam.depths[:3]) - 1:
+        if config.architecture.detail and min(chosen, default=len(dims)) < sum(sam.depths[:3]) - 1:
             raise ValueError("an injector stands before a feature that the detail head reads")
-        self.explicit_prior = nn.ModuleDict({"clip": _plain_clip(config.clip)})
+        self.explicit_prior = nn.ModuleDict({"clip": _plain_clip(config.architecture.clip)})
         self.image_encoder = nn.ModuleDict({"backbone": backbone, "injectors": injectors})
-        self.prompt_generator = PlainGenerator(len(config.lesions), grid, config.sparse_tokens)
+        self.prompt_generator = PlainGenerator(
+            len(config.lesions), grid, config.architecture.sparse_tokens
+        )
         self.prompt_encoder = PromptEncoder(
             embed_dim=WIDTH,
             image_embedding_size=(grid, grid),
-            input_image_size=(config.image_size, config.image_size),
+            input_image_size=(config.architecture.image_size, config.architecture.image_size),
             mask_in_chans=16,
         )
         self.mask_decoder = MaskDecoder(
             transformer_dim=WIDTH,
             transformer=TwoWayTransformer(depth=2, embedding_dim=WIDTH, mlp_dim=2048, num_heads=8),
         )
-        self.detail_head = PlainDetail(sam.embed_dims[:3]) if config.detail else None
+        self.detail_head = PlainDetail(sam.embed_dims[:3]) if config.architecture.detail else None
         self.tokenizer = SimpleTokenizer(context_length=self.clip.context_length)
 
     @classmethod
@@ -139,13 +147,13 @@ class PlainTPDRSeg(nn.Module):
             `(1, 1, S / 2, S / 2)` with a detail head, else `(1, 1, S / 4, S / 4)`.
         """
         image = _normalise(image, SAM_STATISTICS)
-        gate = prior if self.config.injector_prior else None
+        gate = prior if self.config.architecture.injector_prior else None
         features: list[Tensor] = []
-        if self.config.image_encoder.kind == "vit":
+        if self.config.architecture.image_encoder.kind == "vit":
             embedding = self._encode_vit(image, gate)
         else:
             embedding, features = self._encode_tiny(image, gate)
-        gate = prior if self.config.generator_prior else None
+        gate = prior if self.config.architecture.generator_prior else None
         sparse, dense = self.prompt_generator(embedding, gate, lesion)
         seen: list[Tensor] = []  # SAM's decoder keeps its mask token to itself
         hook = self.mask_decoder.transformer.register_forward_hook(

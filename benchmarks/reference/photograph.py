@@ -71,16 +71,18 @@ def segment_plain(
     config, device = model.config, model.prompt_generator.class_bias.device
     image = read_image(path)
     view = find_field_of_view(image)
-    frame = Frame.fit(view, config.working_diameter)
-    height, width = (max(config.image_size, -(-side // 16) * 16) for side in frame.size)
+    frame = Frame.fit(view, config.inference.working_diameter)
+    height, width = (
+        max(config.architecture.image_size, -(-side // 16) * 16) for side in frame.size
+    )
     working = _padded(_tensor(frame.apply(image)).float(), (height, width)).to(device)
-    whole, where = clip_picture(view, image, config.clip.image_size)
+    whole, where = clip_picture(view, image, config.architecture.clip.image_size)
     answer = PlainAnswer(view.mask, (height, width), (whole.to(device), where.to(device)))
     for name in lesions:
         lesion = config.lesions[name]
-        texts = lesion.texts if config.text == "description" else (lesion.name,)
+        texts = lesion.texts if config.inference.text == "description" else (lesion.name,)
         prior = model.prior(answer.clip[0], texts, answer.clip[1])
-        prior = working_prior(prior, config.working_diameter, answer.size)
+        prior = working_prior(prior, config.inference.working_diameter, answer.size)
         kept: list[Tile] | None = answer.tiles.setdefault(name, []) if keep else None
         logits = _tiled(model, working, prior, config.lesions.index(name), kept)
         probability = logits.sigmoid()[0, 0, : frame.size[0], : frame.size[1]].cpu().numpy()
@@ -106,11 +108,11 @@ def _tiled(
 ) -> Tensor:
     """Logits over the working frame, `(1, 1, h, w)`, every tile run."""
     config, size = model.config, (working.shape[-2], working.shape[-1])
-    tiles = Tiles.plan(size, config.image_size, config.tile_overlap)
+    tiles = Tiles.plan(size, config.architecture.image_size, config.inference.tile_overlap)
     found = []
     for number, (column, row) in enumerate(tiles.corners):
         image = tiles.cut(working, number)
-        grid = F.adaptive_avg_pool2d(tiles.cut(prior, number), config.grid)
+        grid = F.adaptive_avg_pool2d(tiles.cut(prior, number), config.architecture.grid)
         found.append(model.logits(image, grid, lesion))
         if kept is not None:
             kept.append(Tile(image, (row, column), found[-1]))

@@ -42,7 +42,7 @@ def against_plain(
         for dtype, model in models.items():
             agreements[dtype].add_logits(model, answer)
             found = cast(dict[str, Segmentation], model.segment(path))
-            agreements[dtype].add_masks(path.name, answer, found, model.config.thresholds)
+            agreements[dtype].add_masks(path.name, answer, found, model.config.inference.thresholds)
     return [
         {
             "photographs": [path.name for path in photographs],

@@ -27,11 +27,14 @@ class Agreement:
     def add_logits(self, model: TPDRSeg, answer: PlainAnswer) -> None:
         """Compares the logits of every tile, each way with the prior that it makes itself."""
         config, (picture, where) = model.config, answer.clip
-        side, cell = config.image_size, config.image_size // config.grid
+        side, cell = (
+            config.architecture.image_size,
+            config.architecture.image_size // config.architecture.grid,
+        )
         for name, tiles in answer.tiles.items():
             texts = model.prompt_texts(config.lesions[name])
             prior = model.explicit_prior(picture, [texts], where)
-            prior = working_prior(prior.float(), config.working_diameter, answer.size)
+            prior = working_prior(prior.float(), config.inference.working_diameter, answer.size)
             lesion = torch.tensor([config.lesions.index(name)], device=model.device)
             for tile in tiles:
                 row, column = tile.corner

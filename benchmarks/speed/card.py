@@ -46,7 +46,10 @@ def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str
 
 def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
-    side, clip_side = model.config.image_size, model.config.clip.image_size
+    side, clip_side = (
+        model.config.architecture.image_size,
+        model.config.architecture.clip.image_size,
+    )
     images = torch.rand(batch, 3, side, side, generator=generator).to(model.device) * 255
     pictures = torch.rand(batch, 3, clip_side, clip_side, generator=generator).to(model.device)
     texts = [model.prompt_texts(lesion) for lesion in model.catalog]
@@ -76,9 +79,17 @@ def necessary_flops(plain: PlainTPDRSeg) -> float:
     CLIP's image side and all before the first injector count once, the rest for each lesion.
     """
     config, device = plain.config, plain.prompt_generator.class_bias.device
-    picture = torch.rand(1, 3, config.clip.image_size, config.clip.image_size, device=device)
-    image = torch.rand(1, 3, config.image_size, config.image_size, device=device)
-    prior = torch.rand(1, 1, config.grid, config.grid, device=device)
+    picture = torch.rand(
+        1,
+        3,
+        config.architecture.clip.image_size,
+        config.architecture.clip.image_size,
+        device=device,
+    )
+    image = torch.rand(
+        1, 3, config.architecture.image_size, config.architecture.image_size, device=device
+    )
+    prior = torch.rand(1, 1, config.architecture.grid, config.architecture.grid, device=device)
     with FlopCounterMode(display=False) as clip:
         plain.patches(picture)
     with FlopCounterMode(display=False) as whole:

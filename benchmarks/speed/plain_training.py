@@ -103,7 +103,7 @@ class Anew(list[Any]):
 def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
     """CLIP's patches of a photograph, of unit length, and which of them are inside."""
     device = plain.prompt_generator.class_bias.device
-    side = plain.config.clip.image_size
+    side = plain.config.architecture.clip.image_size
     picture = photograph.image[None].float() / 255
     picture = F.interpolate(picture, size=side, mode="bilinear", antialias=True)
     features = F.normalize(plain.patches(picture.to(device))).cpu()

@@ -41,7 +41,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
     config = _config(setting, steps)
     model = load_ours(replace(setting, dtype="float32"))
     samples = read_dataset(data, format, None, model.catalog)
-    diameter = round(MARGIN * model.config.working_diameter)
+    diameter = round(MARGIN * model.config.inference.working_diameter)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         names = model.catalog.names

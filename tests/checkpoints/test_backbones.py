@@ -252,8 +252,8 @@ def files(tmp_path: Path, vit_model: TPDRSeg, clip_architectures: Any) -> dict[s
 
 
 def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegConfig) -> None:
-    model = TPDRSeg.from_backbones(**files, config=vit_config, sparse_tokens=2)
-    assert model.config == vit_config.replace(sparse_tokens=2)
+    model = TPDRSeg.from_backbones(**files, config=vit_config, architecture={"sparse_tokens": 2})
+    assert model.config == vit_config.replace(architecture={"sparse_tokens": 2})
     sam = read_sam(files["sam"])
     own = model.image_encoder.backbone.state_dict()
     assert all(torch.equal(value, sam[f"image_encoder.{name}"]) for name, value in own.items())
@@ -266,16 +266,16 @@ def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegCo
 def test_the_clip_given_replaces_that_of_the_config(
     files: dict[str, Path], vit_config: TPDRSegConfig, clip_architectures: Any
 ) -> None:
-    other = CLIPConfig(clip_architectures["resnet"], image_size=96, features="token")
-    model = TPDRSeg.from_backbones(**files, config=vit_config.replace(clip=other))
-    assert model.config.clip == CLIPConfig(clip_architectures["vit"], 96, "token")
+    other = CLIPConfig(architecture=clip_architectures["resnet"], image_size=96, features="token")
+    model = TPDRSeg.from_backbones(**files, config=vit_config.replace(architecture={"clip": other}))
+    assert model.config.architecture.clip == other.replace(architecture=clip_architectures["vit"])
 
 
 def test_config_of_another_size_does_not_fit(
     files: dict[str, Path], vit_config: TPDRSegConfig
 ) -> None:
     with pytest.raises(CheckpointError, match=r"(?s)SAM's image_encoder.*pos_embed"):
-        TPDRSeg.from_backbones(**files, config=vit_config.replace(image_size=32))
+        TPDRSeg.from_backbones(**files, config=vit_config.replace(architecture={"image_size": 32}))
 
 
 def test_clip_that_does_not_fit_its_own_config(

@@ -191,7 +191,7 @@ def test_revision_is_the_commit(
 ) -> None:
     first = published.branches["main"]
     small_model.config = small_model.config.replace(
-        operating_points={"haemorrhage": OperatingPoint(0.25)}
+        inference={"operating_points": {"haemorrhage": OperatingPoint(threshold=0.25)}}
     )
     newer = small_model.save_pretrained(tmp_path / "newer")
     tree = {path.name: path.read_bytes() for path in newer.iterdir()}
@@ -200,7 +200,7 @@ def test_revision_is_the_commit(
 
     def load(**options: Any) -> Any:
         call = load_call("org/open", tmp_path / "cache", **options)
-        return client.get(f"[(model.config.thresholds, model.revision, model.model_id) "
+        return client.get(f"[(model.config.inference.thresholds, model.revision, model.model_id) "
                           f"for model in [{call}]][0]")  # fmt: skip
 
     assert load() == [{}, first, "org/open"]

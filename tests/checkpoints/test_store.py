@@ -26,7 +26,7 @@ NAMES = {"config.json", "model.safetensors", "README.md"}
 FACTS = {
     "Training": "On nothing at all.",
     "Figures": {"mean": {"Dice": 0.5, "AUC": 0.123456}, "haemorrhage": {"Dice": 0.25, "AUC": 1.0}},
-    "Data": {"photographs": 3, "split": (1, 2)},
+    "Data": {"photographs": 3, "split": [1, 2]},
 }
 
 
@@ -49,10 +49,12 @@ def test_save_load_save_gives_the_same_bytes(
     model = make_model(
         storage_dtype=dtype,
         operating_points={
-            "soft exudate": OperatingPoint(0.3, 0.5, 0.25, "one photograph"),
-            "haemorrhage": OperatingPoint(0.7),
+            "soft exudate": OperatingPoint(
+                threshold=0.3, sensitivity=0.5, precision=0.25, chosen_on="one photograph"
+            ),
+            "haemorrhage": OperatingPoint(threshold=0.7),
         },
-        training=FACTS,
+        facts=FACTS,
         parent="org/name@abc",
     )
     stir(model)
@@ -95,14 +97,14 @@ def test_a_loaded_model_gives_the_same_logits(
 def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("STALE")
     small_model.config = small_model.config.replace(
-        training={"Figures": {"haemorrhage": {"Dice": 0.4321}}}
+        provenance={"facts": {"Figures": {"haemorrhage": {"Dice": 0.4321}}}}
     )
     small_model.save_pretrained(tmp_path)
     parent = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "STALE" not in parent and "0.4321" in parent and "Parent: none" in parent
 
     child = TPDRSeg.from_pretrained(tmp_path, device="cpu", dtype="float32")
-    child.config = child.config.replace(parent="org/parent@abc", training={})
+    child.config = child.config.replace(provenance={"parent": "org/parent@abc", "facts": {}})
     child.save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "0.4321" not in card and "Parent: org/parent@abc" in card
@@ -110,8 +112,12 @@ def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
 
 def test_what_the_card_says(make_model: Callable[..., TPDRSeg]) -> None:
     model = make_model(
-        operating_points={"haemorrhage": OperatingPoint(0.125, 0.5, 0.25, "two photographs")},
-        training=FACTS,
+        operating_points={
+            "haemorrhage": OperatingPoint(
+                threshold=0.125, sensitivity=0.5, precision=0.25, chosen_on="two photographs"
+            )
+        },
+        facts=FACTS,
     )
     card = model_card(model)
     head, body = card.split("---\n", 2)[1:]
@@ -202,7 +208,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def _version(data: dict[str, Any]) -> None:
-    data["version"] = 99
+    data["version"] = 1
 
 
 def _unknown(data: dict[str, Any]) -> None:
@@ -210,12 +216,12 @@ def _unknown(data: dict[str, Any]) -> None:
 
 
 def _lacking(data: dict[str, Any]) -> None:
-    del data["clip"]
+    del data["architecture"]["clip"]
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(_version, "version 99"), (_unknown, "colour"), (_lacking, "clip")],
+    [(_version, "version 1"), (_unknown, "colour"), (_lacking, "clip")],
 )
 def test_another_config_is_refused(
     damage: Callable[[dict[str, Any]], None], message: str, without_weights: Path
@@ -240,7 +246,7 @@ def test_a_file_appears_whole_or_not_at_all(
     saved: Path, small_model: TPDRSeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_model.config = small_model.config.replace(
-        operating_points={"haemorrhage": OperatingPoint(0.125)}
+        inference={"operating_points": {"haemorrhage": OperatingPoint(threshold=0.125)}}
     )
     replace = os.replace
     for name in sorted(NAMES):

@@ -28,7 +28,11 @@ def tp_drseg(*line: object) -> Any:
 
 @pytest.fixture
 def model(make_model: Callable[..., TPDRSeg], loader: Any) -> TPDRSeg:
-    points = {"hard exudate": OperatingPoint(0.25, 0.5, 0.5, "a folder")}
+    points = {
+        "hard exudate": OperatingPoint(
+            threshold=0.25, sensitivity=0.5, precision=0.5, chosen_on="a folder"
+        )
+    }
     model: TPDRSeg = make_model(operating_points=points)
     loader.model = model
     return model

@@ -54,7 +54,9 @@ def samples(retina: NDArray[np.uint8], tmp_path: Path) -> list[Sample]:
 
 @pytest.fixture
 def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Module]) -> TPDRSeg:
-    model = make_model(operating_points={"hard exudate": OperatingPoint(0.4375, chosen_on="two")})
+    model = make_model(
+        operating_points={"hard exudate": OperatingPoint(threshold=0.4375, chosen_on="two")}
+    )
     stir(model)
     original = model.decode
 

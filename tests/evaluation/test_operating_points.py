@@ -72,19 +72,18 @@ def test_the_limit_matters(given: Any, fake_model: Any, make_prediction: Make) -
 def test_points_are_stored_and_others_stay(
     given: Any, fake_model: Any, make_prediction: Make
 ) -> None:
-    kept = OperatingPoint(0.125, chosen_on="elsewhere")
-    fake_model.config = fake_model.config.replace(
-        operating_points={"haemorrhage": OperatingPoint(0.9), "hard exudate": kept}
-    )
+    kept = OperatingPoint(threshold=0.125, chosen_on="elsewhere")
+    points = {"haemorrhage": OperatingPoint(threshold=0.9), "hard exudate": kept}
+    fake_model.config = fake_model.config.replace(inference={"operating_points": points})
     samples = given(
         make_prediction("a", 1), make_prediction("a", 2, lesion="hard exudate", share=0)
     )
     points = choose_operating_points(fake_model, samples, chosen_on="a test")
-    assert fake_model.config.operating_points == {**points, "hard exudate": kept}
+    assert fake_model.config.inference.operating_points == {**points, "hard exudate": kept}
     assert points["haemorrhage"].chosen_on == "a test"
     again = TPDRSegConfig.from_json(fake_model.config.to_json())
-    assert again.operating_points == fake_model.config.operating_points
-    stored = json.loads(fake_model.config.to_json())["operating_points"]["haemorrhage"]
+    assert again.inference.operating_points == fake_model.config.inference.operating_points
+    stored = json.loads(fake_model.config.to_json())["inference"]["operating_points"]["haemorrhage"]
     assert 0 < stored["sensitivity"] <= 1
 
 
@@ -110,4 +109,4 @@ def test_a_limit_that_cannot_be_kept(given: Any, fake_model: Any, make_predictio
         choose_operating_points(fake_model, samples, lesion_free=free, most_marked=0)
     with pytest.raises(DataError, match="most_marked"):
         choose_operating_points(fake_model, samples, lesion_free=free, most_marked=2)
-    assert fake_model.config.operating_points == {}
+    assert fake_model.config.inference.operating_points == {}

@@ -35,7 +35,9 @@ def test_what_learns(small_model: Any) -> None:
         if name.startswith(LEARNS) and not name.startswith(UNUSED)
     }
     assert learns.keys() == expected
-    assert any(n.startswith("detail_head.") for n in learns) is small_model.config.detail
+    assert (
+        any(n.startswith("detail_head.") for n in learns) is small_model.config.architecture.detail
+    )
 
 
 @KINDS
@@ -43,7 +45,7 @@ def test_all_that_learns_gets_a_gradient_and_nothing_else(small_model: Any, stir
     model = stir(small_model).train()
     priors = model.explicit_prior(torch.rand(2, 3, 64, 64), ["red dots", "yellow spots"])
     logits = model(255 * torch.rand(2, 3, 64, 64), priors, torch.tensor([0, 2]))
-    side = 32 if model.config.detail else 16
+    side = 32 if model.config.architecture.detail else 16
     assert logits.shape == (2, 2, side, side)
     logits.square().mean().backward()
     learns = {name for name, _ in model.trained_parameters()}

@@ -14,9 +14,22 @@ from tp_drseg.modules.image_encoder import InjectedImageEncoder, build_backbone
 
 Stir = Callable[[Any], Any]
 
-VIT = ImageEncoderConfig("vit", (32,), (4,), (2,), (3,), (1, 3))
+VIT = ImageEncoderConfig(
+    kind="vit",
+    embed_dims=(32,),
+    depths=(4,),
+    num_heads=(2,),
+    window_sizes=(3,),
+    global_attn_indexes=(1, 3),
+)
 # the detail blocks are blocks 1, 2 and 4, of strides 4, 8 and 16
-TINY = ImageEncoderConfig("tiny_vit", (16, 32, 40, 64), (2, 1, 2, 1), (1, 2, 2, 4), (2, 3, 4, 3))
+TINY = ImageEncoderConfig(
+    kind="tiny_vit",
+    embed_dims=(16, 32, 40, 64),
+    depths=(2, 1, 2, 1),
+    num_heads=(1, 2, 2, 4),
+    window_sizes=(2, 3, 4, 3),
+)
 CONFIGS = {"vit": VIT, "tiny_vit": TINY}
 
 

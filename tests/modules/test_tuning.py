@@ -188,7 +188,7 @@ def test_checkpoint_round_trip(
     model = stir(build(make_model, kind, tuning))
     again = TPDRSeg.from_pretrained(model.save_pretrained(tmp_path), device="cpu", dtype="float32")
     assert again.config == model.config
-    assert again.config.tuning == tuning
+    assert again.config.architecture.tuning == tuning
     assert torch.equal(again(images, priors, CLASSES), model(images, priors, CLASSES))
     weights = load_file(tmp_path / "model.safetensors")
     assert not any("base_layer" in name for name in weights)

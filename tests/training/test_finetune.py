@@ -30,8 +30,8 @@ lesions:
 def parent(small_model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg], tmp_path: Path) -> TPDRSeg:
     """A saved model whose parts all have a say."""
     model = stir(small_model)
-    points = {name: OperatingPoint(0.3) for name in model.catalog.names}
-    model.config = model.config.replace(operating_points=points)
+    points = {name: OperatingPoint(threshold=0.3) for name in model.catalog.names}
+    model.config = model.config.replace(inference={"operating_points": points})
     model.save_pretrained(tmp_path / "parent")
     return TPDRSeg.from_pretrained(tmp_path / "parent", device="cpu", dtype="float32")
 
@@ -71,9 +71,11 @@ def test_what_was_known_stays_to_the_bit(parent: TPDRSeg, data: Path, tmp_path: 
         np.testing.assert_array_equal(after[name].probability, before[name].probability)
         np.testing.assert_array_equal(after[name].mask, before[name].mask)
     assert loaded.catalog.names == (*parent.catalog.names, "green spot")
-    assert loaded.config.parent == str(tmp_path / "parent")
-    assert loaded.config.operating_points["green spot"].chosen_on.startswith("1 validation")
-    assert loaded.config.operating_points["haemorrhage"] == OperatingPoint(0.3)
+    assert loaded.config.provenance.parent == str(tmp_path / "parent")
+    assert loaded.config.inference.operating_points["green spot"].chosen_on.startswith(
+        "1 validation"
+    )
+    assert loaded.config.inference.operating_points["haemorrhage"] == OperatingPoint(threshold=0.3)
     card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
     assert "green spot" in card and str(tmp_path / "parent") in card
     changed = {

@@ -61,7 +61,9 @@ def config(
             root=str(shared / "data" / "photographs"), format="folder", folds=3,
             lesion_free=str(shared / "data" / "healthy"), lesion_free_held_out=1,
         ),
-        StartConfig(checkpoint=str(shared / "parent"), changes={"tile_overlap": 0.25}),
+        StartConfig(
+            checkpoint=str(shared / "parent"), changes={"inference": {"tile_overlap": 0.25}}
+        ),
         TrainingConfig(
             steps=8, batch_size=2, learning_rate=1e-3, warmup=2, clicks=0.3, precision="float32",
             save_every=2, validate_every=5, averaging=0.5, seed=7,
@@ -118,10 +120,10 @@ def test_what_a_run_leaves(done: Path, config: RunConfig, catalog: LesionCatalog
 
 def test_the_model_of_a_run(done: Path, shared: Path, config: RunConfig) -> None:
     model = TPDRSeg.from_pretrained(done / "model", device="cpu", dtype="float32")
-    assert model.config.parent == str(shared / "parent")
-    assert model.config.tile_overlap == 0.25
-    assert model.config.operating_points.keys() == set(model.catalog.names)
-    for point in model.config.operating_points.values():
+    assert model.config.provenance.parent == str(shared / "parent")
+    assert model.config.inference.tile_overlap == 0.25
+    assert model.config.inference.operating_points.keys() == set(model.catalog.names)
+    for point in model.config.inference.operating_points.values():
         assert "eye0, eye3" in point.chosen_on
         assert point.sensitivity is not None
     card = (done / "model" / "README.md").read_text()
@@ -131,7 +133,7 @@ def test_the_model_of_a_run(done: Path, shared: Path, config: RunConfig) -> None
     ):  # fmt: skip
         assert words in card, words
     best = TPDRSeg.from_pretrained(done / "best", device="cpu", dtype="float32")
-    assert best.config.working_diameter == model.config.working_diameter
+    assert best.config.inference.working_diameter == model.config.inference.working_diameter
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -247,7 +249,7 @@ def test_without_validation(config: RunConfig, tmp_path: Path) -> None:
         training=replace(config.training, steps=1, validate_every=1),
     )
     model = run(changed, tmp_path)
-    assert not model.config.operating_points
+    assert not model.config.inference.operating_points
     assert not (tmp_path / "best").exists() and (tmp_path / "model").is_dir()
     assert "Validation" not in (tmp_path / "model" / "README.md").read_text()
 
@@ -262,7 +264,12 @@ def test_without_validation(config: RunConfig, tmp_path: Path) -> None:
         ("data", {"folds": 7}, DataError, "7 folds"),
         ("data", {"lesion_free": "/no/such/folder"}, DataError, "/no/such/folder"),
         ("start", {"checkpoint": "/no/such/model"}, CheckpointError, "/no/such/model"),
-        ("start", {"changes": {"sparse_tokens": 0}}, ConfigError, "sparse_tokens"),
+        (
+            "start",
+            {"changes": {"architecture": {"sparse_tokens": 0}}},
+            ConfigError,
+            "sparse_tokens",
+        ),
         ("start", {"checkpoint": None, "sam": "/no/sam.pt"}, CheckpointError, "/no/sam.pt"),
         ("training", {"ask": ("drusen",)}, LesionError, "drusen"),
         ("training", {"focus": {"drusen": 1.0}}, LesionError, "drusen"),

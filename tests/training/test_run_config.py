@@ -25,6 +25,7 @@ RUN: dict[str, Any] = {
     "start": {"sam": "mobile_sam.pt"},
     "training": {"steps": 5},
 }
+CHANGES = {"architecture": {"injector_blocks": [1, 2]}, "inference": {"text": "name"}}
 
 
 def write(path: Path, **sections: Any) -> Path:
@@ -44,7 +45,7 @@ def test_defaults(tmp_path: Path) -> None:
 def test_round_trip(tmp_path: Path) -> None:
     config = RunConfig(
         DataConfig("a folder/Größe", "ddr", "valid", folds=0, lesion_free="healthy", diameter=900),
-        StartConfig(checkpoint="embedded", changes={"injector_blocks": (1, 2), "text": "name"}),
+        StartConfig(checkpoint="embedded", changes=CHANGES),
         TrainingConfig(
             epochs=0.5, learning_rate=1e-5, parts={"": 0.0, "detail_head.": 3.0}, ask=("EX", "MA"),
             scales=(1.0, 1.0), bce_weights={"EX": 2.5}, precision="bf16",
@@ -54,7 +55,8 @@ def test_round_trip(tmp_path: Path) -> None:
     write_run(config, tmp_path / "run.yaml")
     found = read_run(tmp_path / "run.yaml")
     assert found.data == config.data and found.training == config.training
-    assert found.start.changes == {"injector_blocks": [1, 2], "text": "name"}
+    assert found.start.changes == CHANGES
+    assert found.start.model_changes["architecture"] == {"injector_blocks": (1, 2)}
     assert found.most_marked is None
     write_run(found, tmp_path / "again.yaml")
     assert (tmp_path / "again.yaml").read_text() == (tmp_path / "run.yaml").read_text()
@@ -100,8 +102,12 @@ def test_changes_from_outside(tmp_path: Path) -> None:
         ({"start": {"checkpoint": "embedded"}}, ["start.sam", "start.checkpoint"]),
         ({"start": {"sam": None}}, ["start.sam", "start.checkpoint"]),
         ({"start": {"sam": None, "checkpoint": "x", "clip": "y"}}, ["start.clip"]),
-        ({"start": {"changes": {"colour": 1}}}, ["start.changes", "colour", "working_diameter"]),
-        ({"start": {"changes": {"clip": {}}}}, ["start.changes", "clip"]),
+        ({"start": {"changes": {"colour": {}}}}, ["start.changes", "colour", "inference"]),
+        (
+            {"start": {"changes": {"inference": {"colour": 1}}}},
+            ["start.changes", "inference.colour", "working_diameter"],
+        ),
+        ({"start": {"changes": {"architecture": {"clip": {}}}}}, ["start.changes", "clip"]),
         ({"most_marked": 2}, ["most_marked"]),
         ({"data": {"rot": "x"}, "training": {"seed": "y"}}, ["data.rot", "training.seed"]),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tp_drseg.config import OperatingPoint
+from tp_drseg.config import LearnedPhotograph, OperatingPoint
 from tp_drseg.errors import ConfigError, LesionError
 from tp_drseg.lesions import Description, Lesion
 from tp_drseg.model import TPDRSeg
@@ -23,12 +23,16 @@ def logits(model: TPDRSeg, classes: list[int]) -> Tensor:
         return model.eval()(images, priors, torch.tensor(classes))
 
 
+LEARNED = (LearnedPhotograph(name="eye1", sha256="0" * 64),)
+
+
 @pytest.fixture
 def parent(model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg]) -> TPDRSeg:
     model = stir(model)
     model.model_id, model.revision = "org/eyes", "abc"
     model.config = model.config.replace(
-        training={"Training": "long"}, operating_points={"hard exudate": OperatingPoint(0.25)}
+        provenance={"facts": {"Training": "long"}, "photographs": LEARNED},
+        inference={"operating_points": {"hard exudate": OperatingPoint(threshold=0.25)}},
     )
     return model
 
@@ -36,13 +40,20 @@ def parent(model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg]) -> TPDRSeg:
 def test_start_from_the_same(parent: TPDRSeg) -> None:
     child = start_from(parent, {})
     assert torch.equal(logits(child, [0, 2]), logits(parent, [0, 2]))
-    assert child.config.parent == "org/eyes@abc"
-    assert not child.config.training and not child.config.operating_points
+    assert child.config.provenance.parent == "org/eyes@abc"
+    assert not child.config.provenance.facts and not child.config.inference.operating_points
+    assert child.config.provenance.photographs == LEARNED
 
 
 def test_start_from_with_changes(parent: TPDRSeg) -> None:
-    child = start_from(parent, {"injector_blocks": [3], "sparse_tokens": 5, "working_diameter": 96})
-    assert child.config.working_diameter == 96
+    child = start_from(
+        parent,
+        {
+            "architecture": {"injector_blocks": (3,), "sparse_tokens": 5},
+            "inference": {"working_diameter": 96},
+        },
+    )
+    assert child.config.inference.working_diameter == 96
     own, given = child.state_dict(), parent.state_dict()
     anew = {name for name in own if name not in given or own[name].shape != given[name].shape}
     assert {name.split(".")[0] for name in anew} <= {"image_encoder", "prompt_generator"}
@@ -54,14 +65,15 @@ def test_start_from_with_impossible_changes(parent: TPDRSeg) -> None:
     with pytest.raises(ConfigError, match="colour"):
         start_from(parent, {"colour": "red"})
     with pytest.raises(ConfigError, match="sparse_tokens"):
-        start_from(parent, {"sparse_tokens": 0})
+        start_from(parent, {"architecture": {"sparse_tokens": 0}})
 
 
 def test_more_lesions(parent: TPDRSeg) -> None:
     child = with_lesions(parent, [DISC])
     assert child.catalog.names == (*parent.catalog.names, "optic disc")
-    assert child.config.parent == "org/eyes@abc" and not child.config.training
-    assert child.config.operating_points == parent.config.operating_points
+    assert child.config.provenance.parent == "org/eyes@abc" and not child.config.provenance.facts
+    assert child.config.provenance.photographs == LEARNED
+    assert child.config.inference.operating_points == parent.config.inference.operating_points
     assert torch.equal(logits(child, [0, 1, 2]), logits(parent, [0, 1, 2]))
     # the new group is another than those that were trained
     new = logits(child, [3])

@@ -38,8 +38,11 @@ def load_backbones(
     architecture, clip_weights = read_clip(str(clip))
     if config is None:
         config = TPDRSegConfig.for_size(sam_size(sam_weights))
-    clip_config = CLIPConfig(architecture, config.clip.image_size, config.clip.features)
-    model = TPDRSeg(config.replace(**{"clip": clip_config, **changes}))
+    own = config.architecture.clip
+    clip_config = CLIPConfig(
+        architecture=architecture, image_size=own.image_size, features=own.features
+    )
+    model = TPDRSeg(config.replace(architecture={"clip": clip_config}).replace(**changes))
     load_sam(model, sam_weights)
     _load(model.explicit_prior.clip, clip_weights, f"CLIP {clip}")
     return model
@@ -96,7 +99,7 @@ def load_sam(model: TPDRSeg, weights: Mapping[str, Tensor]) -> None:
     for part, module in parts.items():
         prefix = part + "."
         own = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
-        if part == "image_encoder" and model.config.image_encoder.kind == "tiny_vit":
+        if part == "image_encoder" and model.config.architecture.image_encoder.kind == "tiny_vit":
             own = rename_mobile_sam(own)
         _load(module, own, f"SAM's {part}")
     with torch.no_grad():

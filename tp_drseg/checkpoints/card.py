@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ def model_card(model: TPDRSeg) -> str:
     never keeps its parent's card.
     """
     config = model.config
+    architecture = config.architecture
+    blocks = architecture.injector_blocks
     trained = sum(p.numel() for _, p in model.trained_parameters())
     total = sum(p.numel() for p in model.parameters())
     lines = [
@@ -51,22 +52,22 @@ def model_card(model: TPDRSeg) -> str:
         "|---|---|---|---|",
         *(
             f"| {lesion.name} | {lesion.abbreviation} | "
-            f"{_point(config.operating_points.get(lesion.name))} | {lesion.texts[0]} |"
+            f"{_point(config.inference.operating_points.get(lesion.name))} | {lesion.texts[0]} |"
             for lesion in config.lesions
         ),
         "",
-        *_choice(config.operating_points),
+        *_choice(config.inference.operating_points),
         "## Architecture",
         "",
-        f"SAM image encoder: {config.image_encoder.kind}, {config.image_size} pixel tiles of a "
-        f"field of view scaled to {config.working_diameter} pixels. CLIP input: "
-        f"{config.clip.image_size} pixels. Injectors after blocks: "
-        f"{'all' if config.injector_blocks is None else list(config.injector_blocks)}. "
+        f"SAM image encoder: {architecture.image_encoder.kind}, {architecture.image_size} pixel "
+        f"tiles of a field of view scaled to {config.inference.working_diameter} pixels. CLIP "
+        f"input: {architecture.clip.image_size} pixels. Injectors after blocks: "
+        f"{'all' if blocks is None else list(blocks)}. "
         f"{total:,} parameters, of which {trained:,} learn in training.",
         "",
-        f"Parent: {config.parent or 'none'}.",
+        f"Parent: {config.provenance.parent or 'none'}.",
         "",
-        *_facts(json.loads(config.to_json())["training"]),
+        *_facts(config.provenance.facts),
         "## Use",
         "",
         "```python",
@@ -105,10 +106,10 @@ def _choice(points: Mapping[str, OperatingPoint]) -> list[str]:
     return [*lines, f"Chosen for {'; '.join(chosen)}.", ""] if chosen else lines
 
 
-def _facts(training: Mapping[str, Any]) -> list[str]:
+def _facts(facts: Mapping[str, Any]) -> list[str]:
     """A section for each group of facts: text as a paragraph, a mapping as a table."""
     lines: list[str] = []
-    for title, value in training.items():
+    for title, value in facts.items():
         lines += [f"## {title}", ""]
         if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):
             columns = list(dict.fromkeys(c for row in value.values() for c in row))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_drseg.config import OperatingPoint
+from tp_drseg.config import DEFAULT_THRESHOLD, OperatingPoint
 from tp_drseg.data import Sample
 from tp_drseg.errors import DataError
 from tp_drseg.evaluation.bootstrap import draw_weights
@@ -16,7 +16,6 @@ from tp_drseg.evaluation.convention import Pixels
 from tp_drseg.evaluation.predictions import Descriptions, Prediction, predictions
 from tp_drseg.evaluation.scores import FIGURES, Evaluation, Figures, PhotographScore
 from tp_drseg.evaluation.tally import Draws, LesionTally
-from tp_drseg.inference.segment import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
@@ -174,7 +173,8 @@ def _only_once(samples: Sequence[Sample], seen: set[str]) -> None:
 
 
 def _point(model: TPDRSeg, lesion: str) -> OperatingPoint:
-    return model.config.operating_points.get(lesion, OperatingPoint(DEFAULT_THRESHOLD))
+    points = model.config.inference.operating_points
+    return points.get(lesion, OperatingPoint(threshold=DEFAULT_THRESHOLD))
 
 
 def _evaluation(

@@ -70,7 +70,7 @@ def choose_operating_points(
             allowed = None if limit is None else marked[name] <= limit
             points[name] = _best(name, curve, allowed, text)
     model.config = model.config.replace(
-        operating_points={**model.config.operating_points, **points}
+        inference={"operating_points": {**model.config.inference.operating_points, **points}}
     )
     return points
 

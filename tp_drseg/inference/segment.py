@@ -21,7 +21,6 @@ from tp_drseg.lesions import Lesion
 if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
 
-DEFAULT_THRESHOLD = 0.5
 """The operating point of a lesion for which the model stores none."""
 
 
@@ -83,7 +82,7 @@ def answer(view: FundusView, question: Question) -> Segmentation | dict[str, Seg
             lesion=lesion.name,
             texts=question.texts[i],
             threshold=(
-                model.config.thresholds.get(lesion.name, DEFAULT_THRESHOLD)
+                model.config.inference.threshold(lesion.name)
                 if question.threshold is None
                 else question.threshold
             ),

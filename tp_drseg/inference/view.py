@@ -62,7 +62,7 @@ class FundusView:
         self.doubt = fundus_doubt(self.image, self.field_of_view)
         if warn and self.doubt is not None:
             warnings.warn(self.doubt, FundusWarning, stacklevel=3)
-        self.frame = Frame.fit(self.field_of_view, model.config.working_diameter)
+        self.frame = Frame.fit(self.field_of_view, model.config.inference.working_diameter)
 
     def __enter__(self) -> FundusView:
         return self
@@ -120,7 +120,7 @@ class FundusView:
     @property
     def padded_size(self) -> tuple[int, int]:
         """Height and width of the padded working frame: a tile or more, and whole cells."""
-        tile = self.model.config.image_size
+        tile = self.model.config.architecture.image_size
         height, width = (max(tile, -(-side // CELL) * CELL) for side in self.frame.size)
         return height, width
 
@@ -128,7 +128,9 @@ class FundusView:
     def tiles(self) -> Tiles:
         """Those that see a part of the field of view."""
         config = self.model.config
-        tiles = Tiles.plan(self.padded_size, config.image_size, config.tile_overlap)
+        tiles = Tiles.plan(
+            self.padded_size, config.architecture.image_size, config.inference.tile_overlap
+        )
         ends = np.array(tiles.corners)[:, None] + [[0, 0], [tiles.side, tiles.side]]
         places = self.frame.to_original(ends.reshape(-1, 2)).reshape(-1, 4)
         mask = self.field_of_view.mask
@@ -178,7 +180,7 @@ class FundusView:
 
     def working_priors(self, priors: Tensor) -> Tensor:
         """Priors of CLIP's grid in the padded working frame, `(1, L, h, w)`; bilinear."""
-        side = self.model.config.working_diameter
+        side = self.model.config.inference.working_diameter
         grown = F.interpolate(priors, size=(side, side), mode="bilinear", align_corners=False)
         height, width = self.padded_size
         return F.pad(grown, (0, max(0, width - side), 0, max(0, height - side)))[

@@ -80,7 +80,7 @@ def finetune(
     keep = new if not train else list(model.catalog.names)
     samples, validation = _only(samples, keep), _only(validation, keep)
     logger.info("%s", check([*samples, *validation], tuple(keep)).text())
-    diameter = round(1.2 * model.config.working_diameter)
+    diameter = round(1.2 * model.config.inference.working_diameter)
     photographs = load_cached(samples, model.catalog.names, diameter, out / "photographs")
     crops = Crops(model, photographs, config)
     for name, contrast in prior_contrast(model, crops, lesions).items():
@@ -109,8 +109,8 @@ def finetune(
     learned = ", ".join(train) if train else "nothing else"
     facts: dict[str, Any] = {
         "Training": f"Taught {', '.join(new)} on {len(samples)} photographs from "
-        f"{model.config.parent}, in {trainer.steps} steps, seed {config.seed}; beside the new "
-        f"class groups {learned} learned. "
+        f"{model.config.provenance.parent}, in {trainer.steps} steps, seed {config.seed}; beside "
+        f"the new class groups {learned} learned. "
         + ("" if train else "The parent's lesions are segmented as the parent does, to the bit.")
     }
     if validation:
@@ -119,7 +119,7 @@ def finetune(
         rows = {name: row for name, row in as_table(found).items() if name in scored}
         facts[f"Validation on {len(validation)} photographs"] = rows
         facts["Convention"] = convention_text()
-    model.config = model.config.replace(training=facts)
+    model.config = model.config.replace(provenance={"facts": facts})
     model.save_pretrained(out / "model")
     return model
 

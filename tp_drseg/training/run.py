@@ -135,7 +135,7 @@ def run(config: RunConfig, out: Path) -> TPDRSeg:
     model = trainer.run()
     if fabric.is_global_zero:
         training = _training_text(config, split, trainer)
-        model.config = model.config.replace(training={"Training": training})
+        model.config = model.config.replace(provenance={"facts": {"Training": training}})
         if split.validation:
             measure(model, split, config.most_marked)
         model.save_pretrained(out / "model")
@@ -162,7 +162,7 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
         if score.lesion_free is not None
     }
     facts: dict[str, Any] = {
-        **model.config.training,
+        **model.config.provenance.facts,
         "Validation": f"{len(split.validation)} photographs that no training saw ({names}). The "
         f"operating points were chosen on these same photographs, which flatters what is taken "
         f"at them: Dice, precision and sensitivity. {convention_text()}",
@@ -175,7 +175,7 @@ def measure(model: TPDRSeg, split: Split, most_marked: float | None) -> None:
             f"Share of the field of view marked on {len(split.lesion_free)} lesion-free photographs"
         )
         facts[title] = free
-    model.config = model.config.replace(training=facts)
+    model.config = model.config.replace(provenance={"facts": facts})
 
 
 def _parent(start: StartConfig) -> TPDRSeg | None:
@@ -186,10 +186,10 @@ def _parent(start: StartConfig) -> TPDRSeg | None:
 
 
 def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
-    working = start.changes.get("working_diameter")
+    working = start.model_changes.get("inference", {}).get("working_diameter")
     if working is None:
         if parent is not None:
-            working = parent.config.working_diameter
+            working = parent.config.inference.working_diameter
         else:
             from tp_drseg.checkpoints.backbones import read_sam, sam_size
             from tp_drseg.config import TPDRSegConfig
@@ -200,7 +200,7 @@ def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
                     f"start.clip is missing: {start.sam} is a SAM of the size {size}, and a CLIP "
                     f"is trained only for the size tiny. Give ViT-B-16-quickgelu/openai, say."
                 )
-            working = TPDRSegConfig.for_size(size).working_diameter
+            working = TPDRSegConfig.for_size(size).inference.working_diameter
     return round(_WIDEST * working)
 
 
@@ -259,8 +259,9 @@ def _start(
             )
     torch.manual_seed(seed)
     if parent is not None:
-        return start_from(parent, start.changes)
-    return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **start.changes)
+        return start_from(parent, start.model_changes)
+    changes: dict[str, Any] = dict(start.model_changes)
+    return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **changes)
 
 
 def _versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,18 +12,13 @@ from typing import Any, ClassVar
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_text
 from tp_drseg._runtime.yaml_file import read_yaml
-from tp_drseg.config import TPDRSegConfig
+from tp_drseg.config import ArchitectureConfig, InferenceConfig
 from tp_drseg.errors import ConfigError
 from tp_drseg.training.config import TrainingConfig
 
-_NOT_CHANGED = {
-    "image_encoder",
-    "clip",
-    "lesions",
-    "operating_points",
-    "training",
-    "parent",
-    "version",
+_MAY_CHANGE = {
+    "architecture": set(ArchitectureConfig.model_fields) - {"image_encoder", "clip"},
+    "inference": set(InferenceConfig.model_fields) - {"operating_points"},
 }
 
 RECIPES = ("tiny", "vit_b_idrid", "vit_b_ddr")
@@ -79,7 +74,7 @@ class StartConfig:
             trained on the training photographs first.
         checkpoint: in place of `sam` and `clip` a trained model: `embedded`, a folder, or a
             repository on the Hub. Tensors that fit are taken, the others start anew.
-        changes: fields of `TPDRSegConfig` that are to differ, such as `working_diameter`.
+        changes: fields of the model's `architecture` and `inference` that are to differ.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -87,19 +82,33 @@ class StartConfig:
     sam: str | None = None
     clip: str | None = None
     checkpoint: str | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.sam is None) == (self.checkpoint is None):
             raise ConfigError("Give start.sam (and start.clip), or start.checkpoint.")
         if self.checkpoint is not None and self.clip is not None:
             raise ConfigError("start.clip goes with start.sam: start.checkpoint has its own CLIP.")
-        known = {f.name for f in fields(TPDRSegConfig)} - _NOT_CHANGED
-        if unknown := sorted(set(self.changes) - known):
-            raise ConfigError(
-                f"start.changes cannot change {', '.join(unknown)}. It may change "
-                f"{', '.join(sorted(known))}."
-            )
+        for section, changes in self.changes.items():
+            known = _MAY_CHANGE.get(section)
+            if known is None or not isinstance(changes, Mapping):
+                raise ConfigError(
+                    f"start.changes has fields of the sections {' and '.join(_MAY_CHANGE)}, got "
+                    f"{section!r}: {changes!r}."
+                )
+            if unknown := sorted(set(changes) - known):
+                raise ConfigError(
+                    f"start.changes cannot change {section}.{', '.join(unknown)}. It may change "
+                    f"{', '.join(sorted(known))}."
+                )
+
+    @property
+    def model_changes(self) -> dict[str, dict[str, Any]]:
+        """`changes` as `TPDRSegConfig.replace` takes them: tuples where a file has lists."""
+        return {
+            section: {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()}
+            for section, changes in self.changes.items()
+        }
 
 
 @dataclass(frozen=True)

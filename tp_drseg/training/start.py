@@ -26,8 +26,8 @@ def start_from(parent: TPDRSeg, changes: Mapping[str, Any]) -> TPDRSeg:
     """
     model = TPDRSeg(
         parent.config.replace(
-            **{"training": {}, "operating_points": {}, **changes, "parent": parent_name(parent)}
-        )
+            provenance=_child(parent), inference={"operating_points": {}}
+        ).replace(**changes)
     )
     own, given = model.state_dict(), parent.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
@@ -51,7 +51,7 @@ def with_lesions(parent: TPDRSeg, lesions: Sequence[Lesion]) -> TPDRSeg:
     catalog: LesionCatalog = parent.catalog
     for lesion in lesions:
         catalog = catalog.add(lesion)
-    model = TPDRSeg(parent.config.replace(lesions=catalog, training={}, parent=parent_name(parent)))
+    model = TPDRSeg(parent.config.replace(lesions=catalog, provenance=_child(parent)))
     known, fresh = len(parent.catalog), model.state_dict()
     for name, value in parent.state_dict().items():
         if name in ("prompt_generator.class_weight", "prompt_generator.class_bias"):
@@ -59,6 +59,11 @@ def with_lesions(parent: TPDRSeg, lesions: Sequence[Lesion]) -> TPDRSeg:
         fresh[name] = value
     model.load_state_dict(fresh)
     return model
+
+
+def _child(parent: TPDRSeg) -> dict[str, object]:
+    """Changes of the parent's provenance: what it learned from, the child has learned from too."""
+    return {"parent": parent_name(parent), "facts": {}}
 
 
 def parent_name(parent: TPDRSeg) -> str:

@@ -79,7 +79,10 @@ def test_table_from_a_small_run(
         row: json.loads((out / row / "model" / "config.json").read_text(encoding="utf-8"))
         for row in results
     }
-    assert {row: (c["tuning"], c["text"], c["detail"]) for row, c in configs.items()} == {
+    assert {
+        row: (c["architecture"]["tuning"], c["inference"]["text"], c["architecture"]["detail"])
+        for row, c in configs.items()
+    } == {
         "full": ("injector", "description", False),
         "class-name": ("injector", "name", False),
         "lora": ("lora", "description", False),

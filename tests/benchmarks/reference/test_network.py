@@ -20,14 +20,14 @@ def test_plain_reference_gives_the_models_logits(
     model = checkpoint(tmp_path, kind)
     plain = PlainTPDRSeg.from_folder(tmp_path)
     generator = torch.Generator().manual_seed(3)
-    side = model.config.clip.image_size
+    side = model.config.architecture.clip.image_size
     picture = torch.rand(1, 3, side, side, generator=generator)
     where = torch.rand(1, 1, side // 16, side // 16, generator=generator) > 0.3
     image = torch.rand(1, 3, 64, 64, generator=generator) * 255
     lesions = list(model.catalog)
     with torch.inference_mode():
         priors = model.explicit_prior(picture, [lesion.texts for lesion in lesions], where)
-        given = torch.nn.functional.adaptive_avg_pool2d(priors, model.config.grid)
+        given = torch.nn.functional.adaptive_avg_pool2d(priors, model.config.architecture.grid)
         logits = model(image, given, torch.arange(len(lesions)))
         for place, lesion in enumerate(lesions):
             prior = plain.prior(picture, lesion.texts, where)

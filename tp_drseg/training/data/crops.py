@@ -81,13 +81,13 @@ class Crops(Dataset[Batch]):
                 "with `tp-drseg check`, and training.ask and training.focus."
             )
         self.without = [i for i, p in enumerate(photographs) if not p.masks.any()]
-        self.size, self.grid = model.config.image_size, model.config.grid
+        self.size, self.grid = model.config.architecture.image_size, model.config.architecture.grid
         if config.mosaic and self.grid % 2:
             raise TrainingError(
                 f"A tile of {self.size} pixels has {self.grid} cells a side, which a mosaic cannot "
                 f"halve. Set training.mosaic to 0."
             )
-        self.extent = self.size / model.config.working_diameter
+        self.extent = self.size / model.config.inference.working_diameter
         self.stride = 2 if model.detail_head is not None else 4
         self.texts = [
             torch.stack(
