@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
 import pytest
-from tqdm.std import TqdmDefaultWriteLock, tqdm
+from tqdm.std import tqdm
 
 from tests.support.fake_model import FakeModel, photo, run
 from tp_drseg.errors import OutputError
@@ -67,7 +68,7 @@ def test_a_pattern_with_parents_stays_in_the_output_folder(tmp_path: Path) -> No
 def test_without_a_standard_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo(tmp_path / "in" / "eye.png")
     monkeypatch.setattr(sys, "stderr", None)
-    monkeypatch.setattr(tqdm, "_lock", TqdmDefaultWriteLock())  # a bar that fails never lets it go
+    monkeypatch.setattr(tqdm, "_lock", RLock())  # a bar that fails never lets its lock go
     try:
         done: Any = run(tmp_path / "in", tmp_path / "out", progress=True).done
     except AttributeError as error:

@@ -456,7 +456,7 @@ def test_a_disk_that_takes_nothing(
         raise OSError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OutputError, match="permission denied"):
+    with pytest.raises(OutputError, match="permission is denied"):
         run(photos, out)
 
 

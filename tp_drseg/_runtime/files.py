@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 from tp_drseg.errors import OutputError
 
 _IS_WINDOWS: Final = os.name == "nt"
-_LEFTOVER: Final = re.compile(r"\.tp-drseg-[0-9a-f]{16}\.tmp")
+_LEFTOVER: Final = re.compile(r"\.tp-drseg-[0-9a-f]+\.tmp")
 _DENIED: Final = (
     "permission is denied, or it is open in another program. Choose a place where you may write, "
     "or close that program"
