@@ -28,6 +28,7 @@ from tp_drseg.config import (
     TPDRSegConfig,
 )
 from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.network import TPDRSegNetwork
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -108,7 +109,7 @@ def _config(kind: str = "tiny_vit", **changes: Any) -> TPDRSegConfig:
 
 def _model(config: TPDRSegConfig) -> TPDRSeg:
     torch.manual_seed(0)
-    return TPDRSeg(config).eval()
+    return TPDRSeg.build(config)
 
 
 @pytest.fixture
@@ -142,6 +143,18 @@ def small_config(request: pytest.FixtureRequest) -> TPDRSegConfig:
 def small_model(small_config: TPDRSegConfig) -> TPDRSeg:
     """The model of `small_config` with seeded random weights, in evaluation mode."""
     return _model(small_config)
+
+
+@pytest.fixture
+def make_network() -> Make:
+    """`make_network(kind="tiny_vit", **changes)`: the network of `make_model`."""
+    return lambda kind="tiny_vit", **changes: _model(_config(kind, **changes)).network
+
+
+@pytest.fixture
+def small_network(small_model: TPDRSeg) -> TPDRSegNetwork:
+    """The network of `small_model`."""
+    return small_model.network
 
 
 @pytest.fixture

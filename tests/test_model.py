@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +12,28 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from tp_drseg._runtime import allocator
 from tp_drseg.config import OperatingPoint, TPDRSegConfig
 from tp_drseg.errors import ImageError, LesionError, PromptError
-from tp_drseg.inference.result import Segmentation
+from tp_drseg.inference.request import Prompt
+from tp_drseg.inference.result import Origin
 from tp_drseg.model import TPDRSeg
-from tp_drseg.modules.clicks import BOTTOM_RIGHT, ON, TOP_LEFT, Clicks
 
 BOTH_KINDS = pytest.mark.parametrize("small_config", ["tiny_vit", "vit"], indirect=True)
 Stir = Callable[[nn.Module], nn.Module]
+MakeModel = Callable[..., TPDRSeg]
+PLACES: dict[str, Any] = {
+    "point_coords": [(80, 60)],
+    "point_labels": [1],
+    "boxes": [(60, 40, 100, 80)],
+}
 
 
 @pytest.fixture
 def model(small_model: TPDRSeg, stir: Stir) -> TPDRSeg:
     """A model in which every part has a say."""
-    stir(small_model)
+    stir(small_model.network)
     return small_model
 
 
@@ -38,169 +45,39 @@ def photo(retina: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def inputs(images: int, lesions: int) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return (
-        torch.rand(images, 3, 64, 64, generator=generator) * 255,
-        torch.rand(images, lesions, 4, 4, generator=generator),
-        torch.tensor([2, 0, 3, 1][:lesions]),
-    )
-
-
-@pytest.fixture(autouse=True)
-def _no_gradient() -> Iterator[None]:
-    with torch.no_grad():
-        yield
-
-
-@BOTH_KINDS
-def test_shapes(model: TPDRSeg) -> None:
-    images, priors, classes = inputs(2, 3)
-    logits = model(images, priors, classes)
-    side = 32 if model.config.architecture.detail else 16
-    assert logits.shape == (2, 3, side, side) and logits.isfinite().all()
-    assert torch.equal(model.decode(model.shared(images), priors, classes), logits)
-
-
-@BOTH_KINDS
-def test_many_at_once_are_as_one_at_a_time(model: TPDRSeg) -> None:
-    images, priors, classes = inputs(2, 3)
-    together = model(images, priors, classes)
-    assert together.std() > 1e-3
-    for b in range(2):
-        for i in range(3):
-            alone = model(images[b : b + 1], priors[b : b + 1, i : i + 1], classes[i : i + 1])
-            torch.testing.assert_close(alone[0, 0], together[b, i], rtol=1e-3, atol=1e-4)
-    # the comparison above can fail: neither image, prior nor class is without effect
-    assert not torch.allclose(together[0], together[1], atol=1e-3)
-    other_class = model(images, priors, classes.flip(0))
-    assert not torch.allclose(other_class[:, 0], together[:, 0], atol=1e-3)
-    other_prior = model(images, priors.flip(1), classes)
-    assert not torch.allclose(other_prior[:, 0], together[:, 0], atol=1e-3)
-
-
-@pytest.mark.parametrize("clicked", [False, True])
-@pytest.mark.parametrize(
-    ("kind", "detail"), [("tiny_vit", True), ("tiny_vit", False), ("vit", False)]
-)
-def test_bf16_is_close_to_float32(
-    make_model: Callable[..., TPDRSeg], stir: Stir, kind: str, detail: bool, clicked: bool
-) -> None:
-    model = make_model(kind, detail=detail)
-    stir(model)
-    images, priors, classes = inputs(2, 3)
-    clicks = Clicks(torch.full((6, 2, 2), 20.0), torch.tensor([[ON, ON]] * 6)) if clicked else None
-    expected = model(images, priors, classes, clicks)
-    model.to(torch.bfloat16)
-    assert model.dtype == torch.bfloat16
-    found = model(images, priors, classes, clicks)
-    assert found.dtype == torch.float32 and found.shape == expected.shape
-    assert not torch.equal(found, expected)  # it was another computation
-    error = (found - expected).square().mean().sqrt() / (expected - expected.mean()).std()
-    assert error < 0.1
-    assert torch.equal(model(images, priors, classes, clicks), found)
-
-
-@BOTH_KINDS
-def test_priors_in_bf16(model: TPDRSeg) -> None:
-    images = inputs(1, 1)[0] / 255
-    texts = ["yellow spots", "dark red dots"]
-    expected = model.explicit_prior(images, texts)
-    model.to(torch.bfloat16)
-    features = model.explicit_prior.image_features(images)
-    assert features.dtype == model.explicit_prior.text_features(texts).dtype == torch.float32
-    torch.testing.assert_close(features.norm(dim=1), torch.ones_like(features[:, 0]))
-    found = model.explicit_prior(images, texts)
-    assert found.dtype == torch.float32 and found.min() == 0 and found.max() == 1
-    assert not torch.equal(found, expected)
-    assert (found - expected).square().mean().sqrt() < 0.05
-
-
-def test_every_question_keeps_freed_memory(
-    model: TPDRSeg, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bool] = []
-    monkeypatch.setattr(allocator, "_set", lambda values: seen.append(values is allocator._KEEP))
-    model.segment(photo, "EX")
-    model.explain(photo, "yellow spots")
-    with model.open(photo) as view:
-        view.segment("EX")
-        view.explain("yellow spots")
-    assert seen == [True, False] * 4
-    seen.clear()
-    with model.working():
-        model.segment(photo, "EX")
-        model.segment(photo, "MA")
-    assert seen == [True, False]
-
-
-@pytest.mark.parametrize("injector_blocks", [(2,), (0, 3)])
-def test_what_tiny_vit_shares_is_not_rounded(
-    make_model: Callable[..., TPDRSeg], injector_blocks: tuple[int, ...]
-) -> None:
-    """Up to the first injector it is float32's own, cast; what follows it is bf16's."""
-    images = inputs(1, 1)[0]
-    model = make_model("tiny_vit", injector_blocks=injector_blocks)
-    expected = model.shared(images).feature
-    outputs = model.image_encoder.shared((images - model.pixel_mean) / model.pixel_std).detail
-    model.to(torch.bfloat16)
-    assert torch.equal(model.shared(images).feature, expected.bfloat16())
-    rounded = model.image_encoder.shared((images - model.pixel_mean) / model.pixel_std).detail
-    first = injector_blocks[0]
-    for block, one, other in zip(
-        model.image_encoder.backbone.detail_blocks, rounded, outputs, strict=True
-    ):
-        assert one.dtype == (torch.float32 if block <= first else torch.bfloat16)
-        assert torch.equal(one, other) == (block <= first)
-
-
 @BOTH_KINDS
 def test_a_photograph_in_bf16(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    prompts = {"points": [(80, 60, 1)], "boxes": [(60, 40, 100, 80)]}
-    expected = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
-    model.to(torch.bfloat16)
-    found = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
-    again = [segment_one(model, photo, "EX"), segment_one(model, photo, "EX", **prompts)]
+    prompts = [Prompt("EX"), Prompt("EX", **PLACES)]
+    expected = [model.segment(photo, prompt) for prompt in prompts]
+    model.to(dtype=torch.bfloat16)
+    found = [model.segment(photo, prompt) for prompt in prompts]
+    again = [model.segment(photo, prompt) for prompt in prompts]
     for one, same, exact in zip(found, again, expected, strict=True):
         assert one.probability.dtype == one.prior.dtype == np.float32
         assert np.abs(one.probability - exact.probability).max() < 0.1
         assert np.abs(one.prior - exact.prior).max() < 0.2
         np.testing.assert_array_equal(one.probability, same.probability)
         np.testing.assert_array_equal(one.prior, same.prior)
-    assert model.explain(photo, "anything at all").dtype == np.float32
+        assert (one.origin.dtype, exact.origin.dtype) == ("bfloat16", "float32")
+    assert model.prior_map(photo, "anything at all").dtype == np.float32
 
 
-def test_clicks_reach_their_own_prompt(model: TPDRSeg) -> None:
-    images, priors, classes = inputs(2, 2)
-    coordinates = torch.full((4, 2, 2), 20.0)
-    labels = torch.tensor([[ON, ON]] * 4)
-    before = model(images, priors, classes, Clicks(coordinates, labels))
-    assert before.shape == (2, 2, 32, 32)
-    # the second lesion of the first image gets a box in place of the points
-    labels[1] = torch.tensor([TOP_LEFT, BOTTOM_RIGHT])
-    coordinates[1, 1] = 50.0
-    after = model(images, priors, classes, Clicks(coordinates, labels))
-    changed = (after - before).abs().amax(dim=(-2, -1))
-    assert changed[0, 1] > 1e-4
-    changed[0, 1] = 0
-    assert changed.max() < 1e-5
-    plain = model(images, priors, classes)
-    assert not torch.allclose(plain, before, atol=1e-4)
-
-
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @BOTH_KINDS
-def test_what_learns(model: TPDRSeg) -> None:
-    learning = {name.split(".")[0] for name, _ in model.trained_parameters()}
-    parts = {"image_encoder", "prompt_generator", "mask_decoder"}
-    assert learning == parts | ({"detail_head"} if model.detail_head is not None else set())
-    for name, _ in model.trained_parameters():
-        assert not name.startswith("image_encoder.") or ".injectors." in name
-    model.train()
-    assert not model.explicit_prior.clip.training
-    assert not model.image_encoder.backbone.training
+def test_what_else_is_asked_changes_nothing(
+    model: TPDRSeg, photo: NDArray[np.uint8], dtype: torch.dtype
+) -> None:
+    """The answer to a prompt is the same, bit for bit, alone, beside others, and asked again."""
+    model.to(dtype=dtype)
+    everything = model.segment_many(photo)
+    with model.load_image(photo) as session:
+        for result in everything:
+            for other in (model.segment(photo, result.lesion), session.segment(result.lesion)):
+                np.testing.assert_array_equal(other.probability, result.probability)
+                np.testing.assert_array_equal(other.prior, result.prior)
 
 
-def test_the_constructor_needs_no_network(
+def test_building_needs_no_network(
     small_config: TPDRSegConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -209,52 +86,36 @@ def test_the_constructor_needs_no_network(
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    model = TPDRSeg(small_config)
-    assert (model.model_id, model.revision) == ("", None)
-    assert model.device == torch.device("cpu") and model.dtype == torch.float32
+    model = TPDRSeg.build(small_config)
+    assert model.origin == Origin("", None, "cpu", "float32")
+    assert "random weights" in repr(model) and len(repr(model)) < 200
+    assert not model.network.training
 
 
-def test_text_is_description_or_name(
-    make_model: Callable[..., TPDRSeg], photo: NDArray[np.uint8]
-) -> None:
+def test_text_is_description_or_name(make_model: MakeModel, photo: NDArray[np.uint8]) -> None:
     by_description, by_name = make_model(), make_model(text="name")
     lesion = by_name.catalog["EX"]
-    assert by_description.prompt_texts(lesion) == lesion.texts
-    assert by_name.prompt_texts(lesion) == ("hard exudate",)
     one, other = by_description.segment(photo, "EX"), by_name.segment(photo, "EX")
-    assert isinstance(one, Segmentation) and isinstance(other, Segmentation)
     assert (one.texts, other.texts) == (lesion.texts, ("hard exudate",))
     assert not np.array_equal(one.prior, other.prior)
-    np.testing.assert_array_equal(other.prior, by_name.explain(photo, "hard exudate"))
+    np.testing.assert_array_equal(other.prior, by_name.prior_map(photo, "hard exudate"))
 
 
-def segment_one(model: TPDRSeg, *arguments: Any, **options: Any) -> Segmentation:
-    result = model.segment(*arguments, **options)
-    assert isinstance(result, Segmentation)
-    return result
-
-
-def test_one_name_many_or_all(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    everything = model.segment(photo)
-    assert isinstance(everything, dict)
-    assert tuple(everything) == model.catalog.names
+def test_one_or_many(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    everything = model.segment_many(photo)
+    assert everything.names == model.catalog.names
     for name in ("haemorrhage", "HE", "Retinal Hemorrhages"):
-        one = segment_one(model, photo, name)
+        one = model.segment(photo, name)
         assert one.lesion == "haemorrhage"
-        expected = everything["haemorrhage"].probability
-        np.testing.assert_allclose(one.probability, expected, atol=1e-6)
-    some = model.segment(photo, ["SE", "microaneurysms", "soft exudate"])
-    assert isinstance(some, dict) and list(some) == ["soft exudate", "microaneurysm"]
-    np.testing.assert_allclose(
-        some["soft exudate"].probability, everything["soft exudate"].probability, atol=1e-6
-    )
-    single = model.segment(photo, ["SE"])
-    assert isinstance(single, dict) and list(single) == ["soft exudate"]
+        np.testing.assert_array_equal(one.probability, everything["HE"].probability)
+    some = model.segment_many(photo, ["SE", "microaneurysms", "soft exudate"])
+    assert some.names == ("soft exudate", "microaneurysm")
+    assert model.segment_many(photo, ["SE"]).names == ("soft exudate",)
 
 
 def test_result_arrays(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    model.model_id, model.revision = "org/name", "abc"
-    result = segment_one(model, photo, "EX")
+    named = TPDRSeg(model.network, model.config, model_id="org/name", revision="abc")
+    result = named.segment(photo, "EX")
     field = result.field_of_view
     assert field.shape == (120, 160) and field.dtype == np.bool_
     assert not field[:, :15].any() and not field[:, 145:].any() and field[60, 80]
@@ -265,17 +126,17 @@ def test_result_arrays(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
     assert result.mask.shape == (120, 160) and result.mask.dtype == np.bool_
     np.testing.assert_array_equal(result.image, photo)
     assert result.texts == model.catalog["EX"].texts
-    assert (result.model_id, result.revision) == ("org/name", "abc")
+    assert result.origin == Origin("org/name", "abc", "cpu", "float32")
 
 
-def test_thresholds(make_model: Callable[..., TPDRSeg], photo: NDArray[np.uint8]) -> None:
-    model = make_model(operating_points={"hard exudate": OperatingPoint(threshold=0.25)})
-    results = model.segment(photo, ["EX", "HE"])
-    assert isinstance(results, dict)
+def test_thresholds(make_model: MakeModel, photo: NDArray[np.uint8]) -> None:
+    points = {"hard exudate": OperatingPoint(threshold=0.25)}
+    model = make_model(operating_points=points)
+    results = model.segment_many(photo, ["EX", "HE"])
     assert results["hard exudate"].threshold == 0.25
     assert results["haemorrhage"].threshold == 0.5
     median = float(np.median(results["haemorrhage"].probability[photo.any(axis=-1)]))
-    given = segment_one(model, photo, "HE", threshold=median)
+    given = model.segment(photo, Prompt("HE", threshold=median))
     assert given.threshold == median and given.mask.any() and not given.mask.all()
     np.testing.assert_array_equal(given.mask, (given.probability >= median) & given.field_of_view)
 
@@ -283,28 +144,29 @@ def test_thresholds(make_model: Callable[..., TPDRSeg], photo: NDArray[np.uint8]
 def test_a_description_takes_the_place_of_the_texts(
     model: TPDRSeg, photo: NDArray[np.uint8]
 ) -> None:
-    own = segment_one(model, photo, "EX")
-    one = segment_one(model, photo, "EX", description="dark red spots")
+    own = model.segment(photo, "EX")
+    one = model.segment(photo, Prompt("EX", ["dark red spots"]))
     assert one.lesion == "hard exudate" and one.texts == ("dark red spots",)
     assert not np.array_equal(one.prior, own.prior)
-    np.testing.assert_array_equal(one.prior, model.explain(photo, "dark red spots"))
+    np.testing.assert_array_equal(one.prior, model.prior_map(photo, "dark red spots"))
     assert not np.array_equal(one.probability, own.probability)
-    two = segment_one(model, photo, "EX", description=["dark red spots", "pale patches"])
+    two = model.segment(photo, Prompt("EX", ["dark red spots", "pale patches"]))
     assert two.texts == ("dark red spots", "pale patches")
     np.testing.assert_array_equal(
-        two.prior, model.explain(photo, ["dark red spots", "pale patches"])
+        two.prior, model.prior_map(photo, ["dark red spots", "pale patches"])
     )
-    same = segment_one(model, photo, "EX", description=model.catalog["EX"].texts)
+    same = model.segment(photo, Prompt("EX", model.catalog["EX"].texts))
     np.testing.assert_array_equal(same.probability, own.probability)
 
 
-def test_explain(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    prior = model.explain(photo, "anything at all")
+def test_prior_map(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    prior = model.prior_map(photo, "anything at all")
     assert prior.shape == (120, 160) and prior.dtype == np.float32
     assert prior.min() == 0 and 0.7 < prior.max() <= 1
-    for empty in ("", "  ", [], ["a text", ""]):
+    empty: list[str | list[str]] = ["", "  ", [], ["a text", ""]]
+    for text in empty:
         with pytest.raises(PromptError, match="description"):
-            model.explain(photo, empty)
+            model.prior_map(photo, text)
 
 
 def test_image_work_is_shared(
@@ -321,91 +183,151 @@ def test_image_work_is_shared(
 
         monkeypatch.setattr(owner, name, call)
 
-    counted(model, "shared")
-    counted(model, "prompt")
-    counted(model, "predict")
-    counted(model.explicit_prior, "image_features")
-    model.segment(photo)
+    for name in ("encode_image", "encode_prompt", "decode"):
+        counted(model.network, name)
+    counted(model.network.explicit_prior, "image_features")
+    model.segment_many(photo)
     # the photograph fits in one tile
-    assert calls.count("shared") == 1 and calls.count("image_features") == 1
-    assert calls.count("prompt") == calls.count("predict") == len(model.catalog)
+    assert calls.count("encode_image") == 1 and calls.count("image_features") == 1
+    assert calls.count("encode_prompt") == calls.count("decode") == len(model.catalog)
 
 
 @BOTH_KINDS
 def test_twice_the_same_bits(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    first, second = segment_one(model, photo, "EX"), segment_one(model, photo, "EX")
+    first, second = model.segment(photo, "EX"), model.segment(photo, "EX")
     np.testing.assert_array_equal(first.probability, second.probability)
     np.testing.assert_array_equal(first.prior, second.prior)
 
 
 def test_path_pil_and_array(model: TPDRSeg, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    expected = segment_one(model, photo, "EX").probability
+    expected = model.segment(photo, "EX").probability
     for source in (tmp_path / "photo.png", str(tmp_path / "photo.png"), Image.fromarray(photo)):
-        result = segment_one(model, source, "EX")
+        result = model.segment(source, "EX")
         np.testing.assert_array_equal(result.probability, expected)
         np.testing.assert_array_equal(result.image, photo)
 
 
 def test_points_and_boxes(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    plain = segment_one(model, photo, "EX").probability
-    point = segment_one(model, photo, "EX", points=[(80, 60, 1), (90, 70, 0)]).probability
-    box = segment_one(model, photo, "EX", boxes=[(60, 40, 100, 80)]).probability
-    both = segment_one(
-        model, photo, "EX", points=np.array([[80, 60, 1], [90, 70, 0]]), boxes=[(60, 40, 100, 80)]
-    ).probability
-    results = [plain, point, box, both]
+    points: dict[str, Any] = {"point_coords": [(80, 60), (90, 70)], "point_labels": [1, 0]}
+    boxes: dict[str, Any] = {"boxes": [(60, 40, 100, 80)]}
+    asked = [Prompt("EX", **own) for own in ({}, points, boxes, points | boxes)]
+    results = [model.segment(photo, prompt).probability for prompt in asked]
     for i, one in enumerate(results):
         assert not any(np.array_equal(one, other) for other in results[i + 1 :])
-    none = segment_one(model, photo, "EX", points=[], boxes=[]).probability
-    np.testing.assert_array_equal(none, plain)
 
 
-def test_unknown_lesion(model: TPDRSeg) -> None:
-    # before the photograph is even looked for
-    for asked in ("glaucoma", ["EX", "glaucoma"]):
-        with pytest.raises(LesionError, match="'glaucoma'") as caught:
-            model.segment("no-such-file.jpg", asked)
-        for lesion in model.catalog:
-            assert f"{lesion.name} ({lesion.abbreviation})" in str(caught.value)
+def test_places_reach_their_own_lesion(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    clicked = Prompt("EX", point_coords=[(80, 60)], point_labels=[1])
+    together = model.segment_many(photo, ["HE", clicked])
+    np.testing.assert_array_equal(
+        together["HE"].probability, model.segment(photo, "HE").probability
+    )
+    np.testing.assert_array_equal(
+        together["EX"].probability, model.segment(photo, clicked).probability
+    )
 
 
-def test_missing_image(model: TPDRSeg) -> None:
+def test_what_cannot_be_asked_is_said_before_the_photograph_is_read(model: TPDRSeg) -> None:
+    with pytest.raises(LesionError, match="'glaucoma'") as caught:
+        model.segment("no-such-file.jpg", "glaucoma")
+    for lesion in model.catalog:
+        assert f"{lesion.name} ({lesion.abbreviation})" in str(caught.value)
+    with pytest.raises(LesionError, match="'glaucoma'"):
+        model.segment_many("no-such-file.jpg", ["EX", "glaucoma"])
+    with pytest.raises(LesionError, match="'glaucoma'"):
+        model.segment_batch(["no-such-file.jpg"], ["EX", "glaucoma"])
+    with pytest.raises(PromptError, match="list of lesions is empty"):
+        model.segment_many("no-such-file.jpg", [])
     with pytest.raises(ImageError, match=r"no-such-file\.jpg"):
         model.segment("no-such-file.jpg", "EX")
 
 
-UNUSABLE: list[tuple[Any, dict[str, Any], str]] = [
-    ([], {}, "list of lesions is empty"),
-    (["EX", "HE"], {"description": "a text"}, "one lesion"),
-    (None, {"description": "a text"}, "one lesion"),
-    (None, {"points": [(80, 60, 1)]}, "one lesion"),
-    (["EX", "HE"], {"boxes": [(60, 40, 100, 80)]}, "one lesion"),
-    ("EX", {"threshold": -0.1}, r"\[0, 1\], got -0.1"),
-    ("EX", {"threshold": 1.1}, r"\[0, 1\], got 1.1"),
-    ("EX", {"threshold": float("nan")}, "got nan"),
-    ("EX", {"description": ""}, "description"),
-    ("EX", {"description": " \n"}, "description"),
-    ("EX", {"description": []}, "description"),
-    ("EX", {"description": ["a text", ""]}, "description"),
-    ("EX", {"points": [(161, 60, 1)]}, r"\(161, 60\).*160 x 120"),
-    ("EX", {"points": [(80, -1, 1)]}, r"\(80, -1\).*160 x 120"),
-    ("EX", {"points": [(80, 60, 2)]}, "label must be 1"),
-    ("EX", {"points": [(80, 60, 0.5)]}, "label must be 1"),
-    ("EX", {"points": [(float("nan"), 60, 1)]}, "points must be finite"),
-    ("EX", {"points": [(80, 60)]}, "points must be a list of"),
-    ("EX", {"points": (80, 60, 1)}, "points must be a list of"),
-    ("EX", {"points": [("a", "b", 1)]}, "points must be a list of"),
-    ("EX", {"boxes": [(100, 40, 60, 80)]}, "left < right"),
-    ("EX", {"boxes": [(60, 80, 100, 40)]}, "top < bottom"),
-    ("EX", {"boxes": [(60, 40, 60, 80)]}, "left < right"),
-    ("EX", {"boxes": [(60, 40, 100, float("inf"))]}, "boxes must be finite"),
-    ("EX", {"boxes": [(60, 40, 100, 121)]}, r"\(100, 121\).*160 x 120"),
-    ("EX", {"boxes": [(60, 40, 100)]}, "boxes must be a list of"),
-]
-
-
-def test_prompts_that_cannot_be_used(small_model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
-    for lesion, options, message in UNUSABLE:
+def test_places_outside_of_the_photograph(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    for prompt, message in (
+        (Prompt("EX", (), [(161, 60)], [1]), r"\(161, 60\).*160 x 120"),
+        (Prompt("EX", (), [(80, -1)], [1]), r"\(80, -1\).*160 x 120"),
+        (Prompt("EX", boxes=[(60, 40, 100, 121)]), r"\(100, 121\).*160 x 120"),
+    ):
         with pytest.raises(PromptError, match=message):
-            small_model.segment(photo, lesion, **options)
+            model.segment(photo, prompt)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_a_batch_is_as_one_by_one(
+    model: TPDRSeg, photo: NDArray[np.uint8], batch_size: int
+) -> None:
+    photographs = [photo, photo[:, ::-1], photo[::-1]]
+    pulled: list[int] = []
+
+    def source() -> Iterator[NDArray[np.uint8]]:
+        for number, photograph in enumerate(photographs):
+            pulled.append(number)
+            yield photograph
+
+    batch = model.segment_batch(source(), ["EX", "HE"], batch_size=batch_size)
+    assert pulled == []
+    found = []
+    for results in batch:
+        found.append(results)
+        assert len(pulled) <= len(found) + 2 * batch_size
+    assert len(found) == 3
+    for photograph, results in zip(photographs, found, strict=True):
+        expected = model.segment_many(photograph, ["EX", "HE"])
+        for one, other in zip(results, expected, strict=True):
+            np.testing.assert_array_equal(one.probability, other.probability)
+
+
+def test_a_photograph_that_cannot_be_read_has_its_turn(
+    model: TPDRSeg, photo: NDArray[np.uint8]
+) -> None:
+    batch = model.segment_batch([photo, "no-such-file.jpg", photo], ["EX"], batch_size=3)
+    assert next(batch).names == ("hard exudate",)
+    with pytest.raises(ImageError, match="no-such-file"):
+        next(batch)
+    with pytest.raises(StopIteration):
+        next(batch)
+
+
+def test_several_threads_may_ask(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    expected = {name: model.segment(photo, name).probability for name in model.catalog.names}
+    names = list(model.catalog.names) * 3
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = list(pool.map(lambda name: model.segment(photo, name), names))
+    for name, result in zip(names, found, strict=True):
+        assert result.lesion == name
+        np.testing.assert_array_equal(result.probability, expected[name])
+
+
+def test_no_side_effects(model: TPDRSeg, photo: NDArray[np.uint8]) -> None:
+    """A call leaves generators, default types and warning filters of the process alone."""
+    before = torch.get_rng_state(), torch.get_default_dtype(), list(warnings.filters)
+    random = np.random.get_state()[1]
+    model.segment_many(photo)
+    list(model.segment_batch([photo]))
+    TPDRSeg.from_pretrained(device="cpu")
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], random)
+    assert (torch.get_default_dtype(), warnings.filters) == before[1:]
+
+
+def test_another_default_dtype_has_no_say(photo: NDArray[np.uint8]) -> None:
+    expected = TPDRSeg.from_pretrained(device="cpu").segment(photo, "EX").probability
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = TPDRSeg.from_pretrained(device="cpu", dtype="float32")
+        tensors = [*model.network.parameters(), *model.network.buffers()]
+        assert not [value for value in tensors if value.dtype == torch.float64]
+        found = model.segment(photo, "EX").probability
+    finally:
+        torch.set_default_dtype(before)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_is_loaded_can_be_saved(tmp_path: Path) -> None:
+    """The default type is one to which no weight is rounded."""
+    TPDRSeg.from_pretrained(device="cpu").save_pretrained(tmp_path / "model")
+    again = TPDRSeg.from_pretrained(tmp_path / "model", device="cpu").network.state_dict()
+    for name, value in TPDRSeg.from_pretrained(device="cpu").network.state_dict().items():
+        assert torch.equal(again[name], value)

@@ -5,9 +5,10 @@ Importing this package does not import torch; that happens when a name that need
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tp_drseg._runtime.allocator import freed_memory_kept
     from tp_drseg.config import (
         ArchitectureConfig,
         CLIPConfig,
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
         TPDRSegConfig,
     )
     from tp_drseg.errors import TPDRSegError
-    from tp_drseg.inference.result import Segmentation
+    from tp_drseg.images import Region
+    from tp_drseg.inference.request import Prompt
+    from tp_drseg.inference.result import Origin, Segmentation
+    from tp_drseg.inference.results import Segmentations
+    from tp_drseg.inference.session import ImageSession
+    from tp_drseg.inference.summary import SegmentationSummary
     from tp_drseg.lesions import Description, Lesion, LesionCatalog
     from tp_drseg.model import TPDRSeg
     from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
     from tp_drseg.modules.image_encoder import InjectedImageEncoder
     from tp_drseg.modules.injector import PriorAlignedInjector
     from tp_drseg.modules.mask_decoder import MaskDecoder
+    from tp_drseg.modules.network import TPDRSegNetwork
     from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 
 _MODULES = {
@@ -34,18 +41,26 @@ _MODULES = {
     "Description": "lesions",
     "ExplicitPriorEncoder": "modules.explicit_prior",
     "ImageEncoderConfig": "config",
+    "ImageSession": "inference.session",
     "InferenceConfig": "config",
     "InjectedImageEncoder": "modules.image_encoder",
     "Lesion": "lesions",
     "LesionCatalog": "lesions",
     "MaskDecoder": "modules.mask_decoder",
     "OperatingPoint": "config",
+    "Origin": "inference.result",
     "PriorAlignedInjector": "modules.injector",
+    "Prompt": "inference.request",
     "Provenance": "config",
+    "Region": "images",
     "Segmentation": "inference.result",
+    "SegmentationSummary": "inference.summary",
+    "Segmentations": "inference.results",
     "TPDRSeg": "model",
     "TPDRSegConfig": "config",
     "TPDRSegError": "errors",
+    "TPDRSegNetwork": "modules.network",
+    "freed_memory_kept": "_runtime.allocator",
 }
 
 __all__ = [
@@ -55,18 +70,26 @@ __all__ = [
     "Description",
     "ExplicitPriorEncoder",
     "ImageEncoderConfig",
+    "ImageSession",
     "InferenceConfig",
     "InjectedImageEncoder",
     "Lesion",
     "LesionCatalog",
     "MaskDecoder",
     "OperatingPoint",
+    "Origin",
     "PriorAlignedInjector",
+    "Prompt",
     "Provenance",
+    "Region",
     "Segmentation",
+    "SegmentationSummary",
+    "Segmentations",
     "TPDRSeg",
     "TPDRSegConfig",
     "TPDRSegError",
+    "TPDRSegNetwork",
+    "freed_memory_kept",
 ]
 
 try:
@@ -75,9 +98,10 @@ except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _MODULES:
-        return getattr(import_module(f"tp_drseg.{_MODULES[name]}"), name)
+        value: object = getattr(import_module(f"tp_drseg.{_MODULES[name]}"), name)
+        return value
     raise AttributeError(f"module 'tp_drseg' has no attribute {name!r}")
 
 

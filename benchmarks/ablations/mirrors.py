@@ -21,8 +21,7 @@ from tp_drseg import TPDRSeg
 from tp_drseg.data import read_dataset, read_ignored, read_mask, split_folds
 from tp_drseg.evaluation.metrics import PixelCurve
 from tp_drseg.images import read_image
-from tp_drseg.inference.segment import probabilities
-from tp_drseg.inference.view import FundusView
+from tp_drseg.inference.request import Prompt
 
 Maps = NDArray[np.float32]
 Way = tuple[int, bool]
@@ -65,18 +64,17 @@ def every_way(
 ) -> tuple[dict[Way, Maps], NDArray[np.bool_]]:
     """Logits of all lesions in original pixels, `(L, H, W)`, by way; and the field of view."""
     config, image = model.config, read_image(path)
-    lesions = list(model.catalog)
-    texts = [model.prompt_texts(lesion) for lesion in lesions]
+    prompts = [Prompt(name) for name in model.catalog.names]
     found, field = {}, np.zeros(0, bool)
     try:
         for diameter, mirrored in itertools.product(diameters, (False, True)):
             model.config = config.replace(inference={"working_diameter": diameter})
             seen = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
-            view = FundusView(model, seen, keep=False, warn=False)
-            probability, _ = probabilities(view, lesions, texts)
+            session = model.open_quietly(seen)
+            probability = session.probabilities(prompts)
             logits = torch.logit(torch.from_numpy(probability), eps=1e-6).numpy()
             found[diameter, mirrored] = logits[..., ::-1] if mirrored else logits
-            field = field if mirrored else view.field_of_view.mask
+            field = field if mirrored else session.field_of_view.mask
     finally:
         model.config = config
     return found, field

@@ -57,10 +57,10 @@ def prior_maps(model: TPDRSeg, image: Path, lesion: str) -> Image.Image:
     panels = {
         "photograph": Image.fromarray(photograph),
         f"class name: “{found.name}”": draw_heat_map(
-            photograph, model.explain(photograph, found.name)
+            photograph, model.prior_map(photograph, found.name)
         ),
         f"description: “{found.texts[0]}”{more}": draw_heat_map(
-            photograph, model.explain(photograph, found.texts)
+            photograph, model.prior_map(photograph, found.texts)
         ),
     }
     height = round(_WIDTH * photograph.shape[0] / photograph.shape[1])

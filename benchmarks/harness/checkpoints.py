@@ -48,7 +48,7 @@ def make_checkpoint(size: str, frame: str, folder: Path) -> Path:
 def random_model(config: TPDRSegConfig) -> TPDRSeg:
     """Return a model with seeded random weights whose answer depends on every one of them."""
     torch.manual_seed(0)
-    model = TPDRSeg(config).eval()
+    model = TPDRSeg.build(config)
     stir_zeros(model)
     spread_logits(model)
     return model
@@ -62,7 +62,7 @@ def stir_zeros(model: nn.Module) -> None:
     """
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in model.network.parameters():
             if not parameter.any():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(0.05 * noise)
@@ -79,6 +79,6 @@ def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
     image = torch.rand(1, 3, side, side, generator=generator) * 255
     prior = torch.rand(1, 1, grid, grid, generator=generator)
     found = model(image, prior, torch.zeros(1, dtype=torch.int64)).std()
-    last = model.mask_decoder.output_hypernetworks_mlps[0].layers[-1]
+    last = model.network.mask_decoder.output_hypernetworks_mlps[0].layers[-1]
     last.weight.mul_(spread / found)
     last.bias.mul_(spread / found)

@@ -87,7 +87,7 @@ class PlainTPDRSeg(nn.Module):
         """The weights of a checkpoint's folder, in float32; every tensor must find its place."""
         config = TPDRSegConfig.from_json((folder / "config.json").read_text(encoding="utf-8"))
         model = cls(config)
-        model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        model.network.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
         return model.to(device).eval()
 
     @property

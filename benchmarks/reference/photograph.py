@@ -68,7 +68,7 @@ def segment_plain(
         lesions: names in the model's catalog.
         keep: whether to keep what each tile was given and answered.
     """
-    config, device = model.config, model.prompt_generator.class_bias.device
+    config, device = model.config, model.network.prompt_generator.class_bias.device
     image = read_image(path)
     view = find_field_of_view(image)
     frame = Frame.fit(view, config.inference.working_diameter)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from benchmarks.harness.processes import Worker, in_fresh_process
 from benchmarks.harness.setting import Setting, dtype_name, load_ours
@@ -16,7 +16,6 @@ from benchmarks.reference.photograph import segment_plain
 from benchmarks.speed.agreement import Agreement
 from benchmarks.speed.ways import load_plain, ours, peak_memory, plain
 from tp_drseg.checkpoints.store import read_config
-from tp_drseg.inference.result import Segmentation
 
 
 def against_plain(
@@ -41,7 +40,7 @@ def against_plain(
         answer = segment_plain(reference, path, names, keep=True)
         for dtype, model in models.items():
             agreements[dtype].add_logits(model, answer)
-            found = cast(dict[str, Segmentation], model.segment(path))
+            found = model.segment_many(path)
             agreements[dtype].add_masks(path.name, answer, found, model.config.inference.thresholds)
     return [
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,14 +32,14 @@ class Agreement:
             config.architecture.image_size // config.architecture.grid,
         )
         for name, tiles in answer.tiles.items():
-            texts = model.prompt_texts(config.lesions[name])
-            prior = model.explicit_prior(picture, [texts], where)
+            texts = config.prompt_texts(name)
+            prior = model.network.explicit_prior(picture, [texts], where)
             prior = working_prior(prior.float(), config.inference.working_diameter, answer.size)
             lesion = torch.tensor([config.lesions.index(name)], device=model.device)
             for tile in tiles:
                 row, column = tile.corner
                 own = F.avg_pool2d(prior[..., row : row + side, column : column + side], cell)
-                logits = model.decode(model.shared(tile.image), own, lesion).float()
+                logits = model.network(tile.image, own, lesion)
                 difference = float((logits - tile.logits).abs().max())
                 self.logit_difference = max(self.logit_difference, difference)
                 self.spreads.append(float(tile.logits.std()))
@@ -48,7 +48,7 @@ class Agreement:
         self,
         photograph: str,
         answer: PlainAnswer,
-        results: Mapping[str, Segmentation],
+        results: Iterable[Segmentation],
         thresholds: Mapping[str, float],
     ) -> None:
         """Compares probabilities and masks in the photograph's own pixels.
@@ -56,7 +56,8 @@ class Agreement:
         A lesion without a stored operating point, as of a model that was not trained, is cut at
         the plain reference's median, so that half of the field of view is marked.
         """
-        for name, result in results.items():
+        for result in results:
+            name = result.lesion
             plain, ours = answer.probability[name], result.probability
             difference = float(np.abs(plain - ours).max())
             self.probability_difference = max(self.probability_difference, difference)

@@ -52,13 +52,13 @@ def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
     )
     images = torch.rand(batch, 3, side, side, generator=generator).to(model.device) * 255
     pictures = torch.rand(batch, 3, clip_side, clip_side, generator=generator).to(model.device)
-    texts = [model.prompt_texts(lesion) for lesion in model.catalog]
+    texts = [model.config.prompt_texts(name) for name in model.catalog.names]
     lesions = torch.arange(len(model.catalog), device=model.device)
 
     @torch.inference_mode()
     def run() -> Tensor:
-        priors = model.explicit_prior(pictures, texts)
-        logits = model.decode(model.shared(images), priors, lesions)
+        priors = model.network.explicit_prior(pictures, texts)
+        logits = model.network(images, priors, lesions)
         torch.cuda.synchronize()
         return logits
 
@@ -78,7 +78,7 @@ def necessary_flops(plain: PlainTPDRSeg) -> float:
 
     CLIP's image side and all before the first injector count once, the rest for each lesion.
     """
-    config, device = plain.config, plain.prompt_generator.class_bias.device
+    config, device = plain.config, plain.network.prompt_generator.class_bias.device
     picture = torch.rand(
         1,
         3,
@@ -108,7 +108,7 @@ def _flops_before_injectors(plain: PlainTPDRSeg, image: Tensor, prior: Tensor) -
     def stop(*_: object) -> None:
         raise Reached
 
-    injectors: Any = plain.image_encoder["injectors"]
+    injectors: Any = plain.network.image_encoder["injectors"]
     hooks = [injector.register_forward_pre_hook(stop) for injector in injectors.values()]
     counter = FlopCounterMode(display=False)
     try:

@@ -27,11 +27,11 @@ def _run(setting: Setting, photograph: Path, cache: str) -> dict[str, Any]:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache  # empty: else a former run's code would be found
     with PeakMemory() as peak:
         model: Any = load_ours(setting)
-        before = model.segment(photograph)
-        eager = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
+        before = model.segment_many(photograph)
+        eager = [timed(model.segment_many, photograph)[0] for _ in range(setting.runs)]
         model.compile()
-        cold, after = timed(model.segment, photograph)
-        warm = [timed(model.segment, photograph)[0] for _ in range(setting.runs)]
+        cold, after = timed(model.segment_many, photograph)
+        warm = [timed(model.segment_many, photograph)[0] for _ in range(setting.runs)]
     return {
         "photographs": [photograph.name],
         "dtype_chosen": dtype_name(model.dtype),

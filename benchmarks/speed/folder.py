@@ -56,14 +56,14 @@ def folder_speed(setting: Setting, photographs: Sequence[Path], count: int) -> d
 def model_seconds(setting: Setting, photographs: Sequence[Path]) -> list[float]:
     """Return what the model needs for each photograph once it is read, nothing else going on."""
     model = load_ours(setting)
-    model.segment(photographs[0])
+    model.segment_many(photographs[0])
     seconds = []
     for path in photographs:
         runs = []
         for _ in range(setting.runs):
-            with model.open(path) as view:
-                view.prepare()
-                runs.append(timed(view.segment)[0])
+            with model.load_image(path) as session:
+                session.prepare()
+                runs.append(timed(session.segment_many)[0])
         seconds.append(statistics.median(runs))
     return seconds
 

@@ -114,6 +114,6 @@ def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> tuple[Ten
 @torch.no_grad()
 def _text_features(plain: PlainTPDRSeg, parent: TPDRSeg, lesion: str) -> Tensor:
     """A unit vector for each description of a lesion, `(n, D)`."""
-    texts = parent.prompt_texts(parent.catalog[lesion])
+    texts = parent.config.prompt_texts(lesion)
     tokens = plain.tokenizer(list(texts)).to(plain.prompt_generator.class_bias.device)
     return F.normalize(plain.clip.encode_text(tokens)).cpu()

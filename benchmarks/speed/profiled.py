@@ -17,13 +17,13 @@ MOST = 10
 def profile_speed(setting: Setting, photograph: Path) -> dict[str, Any]:
     """Return the share of each of PyTorch's operations in the time of all of them."""
     model = load_ours(setting)
-    model.segment(photograph)
+    model.segment_many(photograph)
     activities = [ProfilerActivity.CPU]
     on_card = model.device.type == "cuda"
     if on_card:
         activities.append(ProfilerActivity.CUDA)
     with profile(activities=activities) as found:
-        model.segment(photograph)
+        model.segment_many(photograph)
         if on_card:
             torch.cuda.synchronize()
     events = found.key_averages()

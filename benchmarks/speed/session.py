@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.setting import Setting, dtype_name, load_ours, timed
+from tp_drseg import Prompt
 
 FIRST, SECOND = "haemorrhage", "hard exudate"
 
 
 def session_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, Any]:
     """Return the median seconds of each question to an open photograph; check the answers."""
-    model: Any = load_ours(setting)
-    model.segment(photographs[0])
+    model = load_ours(setting)
+    model.segment_many(photographs[0])
     seconds: dict[str, list[float]] = {
         name: [] for name in ("open", "first", "second", "click", "second_click")
     }
@@ -25,19 +26,19 @@ def session_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, An
     for path in photographs:
         whole = model.segment(path, SECOND)
         for _ in range(setting.runs):
-            taken, view = timed(model.open, path)
+            taken, session = timed(model.load_image, path)
             seconds["open"].append(taken)
-            with view:
-                taken, _ = timed(view.segment, FIRST)
+            with session:
+                taken, _ = timed(session.segment, FIRST)
                 seconds["first"].append(taken)
-                taken, second = timed(view.segment, SECOND)
+                taken, second = timed(session.segment, SECOND)
                 seconds["second"].append(taken)
                 places = np.argsort(second.probability, axis=None)[[-1, -1000]]
-                clicks: list[tuple[float, float, int]] = []
+                clicks: list[tuple[float, float]] = []
                 for place, name in zip(places, ("click", "second_click"), strict=True):
                     y, x = np.unravel_index(place, second.probability.shape)
-                    clicks.append((float(x), float(y), 1))
-                    taken, _ = timed(view.segment, SECOND, points=clicks)
+                    clicks.append((float(x), float(y)))
+                    taken, _ = timed(session.segment, Prompt(SECOND, (), clicks, [1] * len(clicks)))
                     seconds[name].append(taken)
             found = float(np.abs(second.probability - whole.probability).max())
             difference = max(difference, found)

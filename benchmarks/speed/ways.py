@@ -37,7 +37,7 @@ def plain(setting: Setting, kept: bool = False) -> Way:
 
 def ours(setting: Setting) -> Way:
     """Return the package's way, all lesions in one call."""
-    return load_ours(setting).segment
+    return load_ours(setting).segment_many
 
 
 def one_by_one(setting: Setting) -> Way:

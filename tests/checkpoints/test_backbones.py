@@ -33,9 +33,9 @@ class Evil:
 def sam_of(model: TPDRSeg) -> dict[str, Tensor]:
     """The tensors of a model's SAM under the names of Meta's checkpoints, all changed."""
     parts = {
-        "image_encoder": model.image_encoder.backbone,
-        "prompt_encoder": model.prompt_encoder,
-        "mask_decoder": model.mask_decoder,
+        "image_encoder": model.network.image_encoder.backbone,
+        "prompt_encoder": model.network.prompt_encoder,
+        "mask_decoder": model.network.mask_decoder,
     }
     return {
         f"{part}.{name}": value + 0.25
@@ -255,12 +255,12 @@ def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegCo
     model = TPDRSeg.from_backbones(**files, config=vit_config, architecture={"sparse_tokens": 2})
     assert model.config == vit_config.replace(architecture={"sparse_tokens": 2})
     sam = read_sam(files["sam"])
-    own = model.image_encoder.backbone.state_dict()
+    own = model.network.image_encoder.backbone.state_dict()
     assert all(torch.equal(value, sam[f"image_encoder.{name}"]) for name, value in own.items())
     _, clip = read_clip(str(files["clip"]))
-    own = model.explicit_prior.clip.state_dict()
+    own = model.network.explicit_prior.clip.state_dict()
     assert all(torch.equal(value, clip[name]) for name, value in own.items())
-    assert not any(p.requires_grad for p in model.explicit_prior.parameters())
+    assert not any(p.requires_grad for p in model.network.explicit_prior.parameters())
 
 
 def test_the_clip_given_replaces_that_of_the_config(

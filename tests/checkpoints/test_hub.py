@@ -304,5 +304,5 @@ def test_weights_on_the_hub_are_those_of_the_model(
     client.get(push_call(folder, "org/eye", token="secret"))
     repository = hub.repositories["org/eye"]
     stored = load(repository.commits[repository.branches["main"]]["model.safetensors"])
-    for name, value in small_model.state_dict().items():
+    for name, value in small_model.network.state_dict().items():
         np.testing.assert_array_equal(stored[name], value.numpy())

@@ -57,7 +57,7 @@ def test_save_load_save_gives_the_same_bytes(
         facts=FACTS,
         parent="org/name@abc",
     )
-    stir(model)
+    stir(model.network)
     assert model.save_pretrained(tmp_path / "first") == tmp_path / "first"
     again = TPDRSeg.from_pretrained(tmp_path / "first", device="cpu", dtype="float32")
     again.save_pretrained(tmp_path / "second")
@@ -67,8 +67,8 @@ def test_save_load_save_gives_the_same_bytes(
         assert first[name] == second[name], name
 
     stored = load_file(tmp_path / "first" / "model.safetensors")
-    loaded, kind = again.state_dict(), getattr(torch, dtype)
-    for name, value in model.state_dict().items():
+    loaded, kind = again.network.state_dict(), getattr(torch, dtype)
+    for name, value in model.network.state_dict().items():
         if value.is_floating_point():
             assert stored[name].dtype == kind
             assert torch.equal(loaded[name], value.to(kind).float()), name
@@ -79,7 +79,7 @@ def test_save_load_save_gives_the_same_bytes(
 def test_a_loaded_model_gives_the_same_logits(
     small_model: TPDRSeg, stir: Callable[[nn.Module], nn.Module], tmp_path: Path
 ) -> None:
-    stir(small_model)
+    stir(small_model.network)
     again = TPDRSeg.from_pretrained(
         small_model.save_pretrained(tmp_path), device="cpu", dtype="float32"
     )
@@ -133,7 +133,7 @@ def test_what_the_card_says(make_model: Callable[..., TPDRSeg]) -> None:
     assert "On nothing at all." in body
     assert "| mean | " in body and "0.1235" in body
     assert "- photographs: 3" in body
-    trained = sum(p.numel() for _, p in model.trained_parameters())
+    trained = sum(p.numel() for _, p in model.network.trained_parameters())
     assert f"{trained:,} learn in training" in body
 
 
@@ -150,11 +150,11 @@ def _reshape(weights: dict[str, Tensor]) -> None:
 
 
 def assert_nothing_is_loaded(model: TPDRSeg, path: Path, message: str) -> None:
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
     with pytest.raises(CheckpointError, match=re.escape(message)) as caught:
         checkpoint.load_weights(model, path)
     assert str(path) in str(caught.value)
-    for name, value in model.state_dict().items():
+    for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), "loaded in part"
 
 
@@ -164,7 +164,9 @@ def test_other_tensors_are_refused_by_name(small_model: TPDRSeg, tmp_path: Path)
         (_add, "in 1 tensors: unexpected stranger.weight"),
         (_reshape, "in 1 tensors: prompt_generator.dense.bias is (7,), not (256,)"),
     ):
-        weights = {name: torch.zeros(v.shape) for name, v in small_model.state_dict().items()}
+        weights = {
+            name: torch.zeros(v.shape) for name, v in small_model.network.state_dict().items()
+        }
         damage(weights)
         save_file(weights, tmp_path / "model.safetensors")
         assert_nothing_is_loaded(small_model, tmp_path / "model.safetensors", message)
@@ -251,7 +253,7 @@ def test_a_file_appears_whole_or_not_at_all(
     replace = os.replace
     for name in sorted(NAMES):
         with torch.no_grad():
-            small_model.prompt_generator.class_bias.add_(1)
+            small_model.network.prompt_generator.class_bias.add_(1)
         before = files_of(saved)
 
         def fail(source: Any, target: Any, name: str = name) -> None:
@@ -276,7 +278,7 @@ def test_a_folder_that_cannot_be_made(small_model: TPDRSeg, tmp_path: Path) -> N
 
 def all_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers, those that are in no checkpoint included."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {**dict(model.network.named_parameters()), **dict(model.network.named_buffers())}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -289,10 +291,10 @@ def test_loading_leaves_no_trace_of_how_the_model_was_built(
     tmp_path: Path,
 ) -> None:
     model = make_model(kind, storage_dtype=dtype)
-    stir(model)
+    stir(model.network)
     path = model.save_pretrained(tmp_path) / "model.safetensors"
     plain = TPDRSeg(checkpoint.read_config(tmp_path / "config.json")).eval()
-    plain.load_state_dict(load_file(path))
+    plain.network.load_state_dict(load_file(path))
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     loaded = TPDRSeg.from_pretrained(tmp_path, device="cpu", dtype="float32")
@@ -305,8 +307,8 @@ def test_loading_leaves_no_trace_of_how_the_model_was_built(
         assert found[name].device == value.device and found[name].dtype == value.dtype, name
         assert found[name].requires_grad == value.requires_grad, name
         assert torch.equal(found[name], value), name
-    assert [type(m) for m in loaded.modules()] == [type(m) for m in plain.modules()]
-    assert not any(module.training for module in loaded.modules())
+    assert [type(m) for m in loaded.network.modules()] == [type(m) for m in plain.network.modules()]
+    assert not any(module.training for module in loaded.network.modules())
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(1, 3, 64, 64, generator=generator) * 255
     priors = torch.rand(1, 2, 4, 4, generator=generator)
@@ -318,21 +320,21 @@ def test_loading_leaves_no_trace_of_how_the_model_was_built(
 @pytest.mark.parametrize("small_config", ["tiny_vit", "vit"], indirect=True)
 def test_no_parameter_is_filled_before_loading(small_config: TPDRSegConfig) -> None:
     with checkpoint.without_values():
-        empty = TPDRSeg(small_config)
+        empty = TPDRSeg.build(small_config)
     # torch counts how often a tensor was changed in place
     assert not [name for name, p in empty.named_parameters() if p._version > 0]
-    filled = TPDRSeg(small_config)
+    filled = TPDRSeg.build(small_config)
     assert sum(p._version > 0 for p in filled.parameters()) > 50
 
 
 def test_a_model_whose_weights_were_rounded_is_not_saved(
     make_model: Callable[..., TPDRSeg], tmp_path: Path
 ) -> None:
-    model = make_model().to(torch.bfloat16)
+    model = make_model().to(dtype=torch.bfloat16)
     with pytest.raises(CheckpointError, match=r"bfloat16.*float32.*dtype='float32'"):
         model.save_pretrained(tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
-    make_model(storage_dtype="bfloat16").to(torch.bfloat16).save_pretrained(tmp_path)
+    make_model(storage_dtype="bfloat16").to(dtype=torch.bfloat16).save_pretrained(tmp_path)
 
 
 def test_devices_and_types(saved: Path) -> None:

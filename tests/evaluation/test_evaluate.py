@@ -25,8 +25,7 @@ from tp_drseg.evaluation.predictions import Descriptions, Prediction, prediction
 from tp_drseg.evaluation.regions import TrueRegions
 from tp_drseg.evaluation.scores import FIGURES, Evaluation, LesionScore
 from tp_drseg.evaluation.tables import as_table, operating_points_text, tables
-from tp_drseg.inference.segment import probabilities
-from tp_drseg.inference.view import FundusView
+from tp_drseg.inference.request import Prompt
 from tp_drseg.model import TPDRSeg
 
 COUNTS = {"haemorrhage": 3, "hard exudate": 12, "soft exudate": 2}
@@ -57,14 +56,14 @@ def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Mod
     model = make_model(
         operating_points={"hard exudate": OperatingPoint(threshold=0.4375, chosen_on="two")}
     )
-    stir(model)
-    original = model.decode
+    stir(model.network)
+    original = model.network.decode
 
     def spread(*arguments: object) -> Tensor:  # logits that differ, as a trained model's do
         logits = original(*arguments)  # type: ignore[arg-type]
         return (logits - logits.mean()) / logits.std() * 2
 
-    model.decode = spread  # type: ignore[assignment,method-assign]
+    model.network.decode = spread  # type: ignore[assignment,method-assign]
     return model
 
 
@@ -81,13 +80,13 @@ def pooled(
     for sample in samples:
         if name not in sample.masks:
             continue
-        view = FundusView(model, sample.image)
-        probability, _ = probabilities(view, [lesion], [lesion.texts])
+        session = model.open_quietly(sample.image)
+        probability = session.probabilities([Prompt(lesion.name)])
         mask = sample.masks[name]
         truth = np.zeros((SIDE, SIDE), bool)
         if mask is not None:
             truth = np.asarray(Image.open(mask.path)) > 0
-        field = view.field_of_view.mask
+        field = session.field_of_view.mask
         found.append(probability[0][field])
         truths.append(truth[field])
     return np.concatenate(found), np.concatenate(truths), [len(f) for f in found]
@@ -157,13 +156,13 @@ def test_held_out_descriptions_are_really_used(
     model: TPDRSeg, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, ...]] = []
-    original = model.explicit_prior.text_features
+    original = model.network.explicit_prior.text_features
 
     def text_features(texts: str | Sequence[str]) -> Tensor:
         asked.append((texts,) if isinstance(texts, str) else tuple(texts))
         return original(texts)
 
-    monkeypatch.setattr(model.explicit_prior, "text_features", text_features)
+    monkeypatch.setattr(model.network.explicit_prior, "text_features", text_features)
     held_out = evaluate(model, samples[:1], descriptions=Descriptions.HELD_OUT, bootstrap=0)
     assert asked == [lesion.held_out_texts for lesion in model.catalog]
     asked.clear()
@@ -207,7 +206,7 @@ def test_readers_say_what_is_undecided(model: TPDRSeg, samples: list[Sample]) ->
     mask = MaskFile(path, values=(255,), ignored=(127,))
     sample = Sample("eye 1", samples[1].image, {"hard exudate": mask})
     (prediction,) = predictions(model, [sample])
-    field = FundusView(model, sample.image).field_of_view.mask
+    field = model.open_quietly(sample.image).field_of_view.mask
     assert prediction.ignored[:middle].any() and not prediction.ignored[middle:].any()
     assert (prediction.ignored | prediction.scored == field).all()
     assert not (prediction.ignored & prediction.scored).any()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import io
+import pickle
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -7,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tp_drseg.errors import ImageError, OutputError
-from tp_drseg.inference.result import Segmentation, overlay_all
+from tp_drseg.errors import ImageError, OutputError, PromptError
+from tp_drseg.images import Frame
+from tp_drseg.inference.result import Origin, Segmentation
 
 
 @pytest.fixture
@@ -23,14 +27,15 @@ def result() -> Segmentation:
     field_of_view[0] = False
     return Segmentation(
         lesion="hard exudate",
+        abbreviation="EX",
         texts=("yellow deposits", "sharp margins"),
         threshold=0.5,
         probability=probability,
-        make_prior=lambda: np.linspace(0, 1, 2400, dtype=np.float32).reshape(40, 60),
+        working_prior=np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30),
+        frame=Frame((40, 60), (0, 0, 60, 40), (20, 30)),
         field_of_view=field_of_view,
         image=rng.integers(0, 256, (40, 60, 3), dtype=np.uint8),
-        model_id="fake",
-        revision=None,
+        origin=Origin("fake", None, "cpu", "bfloat16"),
     )
 
 
@@ -38,7 +43,7 @@ def test_numbers_are_of_the_mask_inside_the_field_of_view(result: Segmentation) 
     assert result.mask.dtype == bool
     assert not result.mask[0].any()
     assert result.area_px == 30
-    assert result.regions == 2
+    assert [region.area_px for region in result.regions] == [29, 1]
     assert result.area_percent == pytest.approx(100 * 30 / (39 * 60))
     assert result.max_probability == pytest.approx(0.9)
     assert result.mean_probability == pytest.approx((25 * 0.9 + 4 * 0.5 + 0.6) / (39 * 60))
@@ -47,8 +52,12 @@ def test_numbers_are_of_the_mask_inside_the_field_of_view(result: Segmentation) 
 
 def test_another_threshold_gives_another_mask(result: Segmentation) -> None:
     assert result.area_px == 30
-    assert replace(result, threshold=0.7).area_px == 25
-    assert replace(result, threshold=0.0).area_px == 39 * 60
+    assert result.at(0.7).area_px == 25
+    assert result.at(0).area_px == 39 * 60
+    assert result.at(0.7).probability is result.probability and result.threshold == 0.5
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(PromptError, match=r"\[0, 1\]"):
+            result.at(wrong)
 
 
 def test_it_is_frozen(result: Segmentation) -> None:
@@ -59,8 +68,10 @@ def test_it_is_frozen(result: Segmentation) -> None:
 
 
 def test_repr_shows_no_arrays(result: Segmentation) -> None:
-    assert "hard exudate" in repr(result)
-    assert "array" not in repr(result)
+    assert repr(result) == (
+        "Segmentation('hard exudate', 60 x 40 px, 2 regions, 1.282 % of the field of view, "
+        "threshold 0.5)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,6 +79,7 @@ def test_repr_shows_no_arrays(result: Segmentation) -> None:
     [
         ("probability", np.zeros((40, 61), np.float32)),
         ("probability", np.zeros((40, 60), np.float64)),
+        ("working_prior", np.zeros((40, 60), np.float32)),
         ("field_of_view", np.ones((40, 60), np.uint8)),
         ("field_of_view", np.zeros((40, 60), bool)),
         ("image", np.zeros((40, 60), np.uint8)),
@@ -128,14 +140,35 @@ def test_unknown_content_is_refused(result: Segmentation, tmp_path: Path) -> Non
         result.save(tmp_path / "x.png", "logits")  # type: ignore[arg-type]
 
 
-def test_overlay_of_all_lesions_keeps_the_photograph_and_adds_a_legend(
-    result: Segmentation,
-) -> None:
-    other = replace(result, lesion="haemorrhage", threshold=0.8)
-    both = overlay_all({"hard exudate": result, "haemorrhage": other})
-    assert both.width == 60
-    assert both.height > 40
-    assert (np.asarray(both)[20:28] == result.image[20:28]).all()
-    assert np.asarray(both)[40:].max() > 200  # something bright is written
-    with pytest.raises(ValueError, match="no result"):
-        overlay_all([])
+def test_it_shows_itself_in_a_notebook(result: Segmentation) -> None:
+    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+        assert shown.format == "PNG" and shown.size == (60, 40)
+        assert (np.asarray(shown) == np.asarray(result.overlay())).all()
+
+
+def test_copies_are_whole_and_carry_nothing_derived(result: Segmentation) -> None:
+    _ = result.mask, result.prior, result.regions, result.max_probability
+    pickled = pickle.dumps(result)
+    arrays = (result.image, result.probability, result.field_of_view, result.working_prior)
+    assert len(pickled) < sum(array.nbytes for array in arrays) + 2000
+    for copied in (pickle.loads(pickled), copy.deepcopy(result)):
+        assert copied.origin == result.origin and copied.texts == result.texts
+        for name in ("image", "probability", "mask", "prior", "field_of_view"):
+            np.testing.assert_array_equal(getattr(copied, name), getattr(result, name))
+
+
+def test_the_light_form(result: Segmentation) -> None:
+    summary = result.summary()
+    assert len(pickle.dumps(summary)) < 2000
+    np.testing.assert_array_equal(summary.mask, result.mask)
+    assert summary.mask.dtype == np.bool_ and summary.size == (40, 60)
+    assert summary.regions == result.regions and summary.area_px == 30
+    assert summary.row() == {
+        "lesion": "hard exudate",
+        "threshold": 0.5,
+        "regions": 2,
+        "area_px": 30,
+        "area_percent_of_field_of_view": round(100 * 30 / (39 * 60), 6),
+        "mean_probability": round(result.mean_probability, 6),
+        "max_probability": 0.9,
+    }

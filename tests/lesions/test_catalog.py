@@ -148,7 +148,7 @@ def test_unknown_name_says_what_to_do(catalog: LesionCatalog) -> None:
     assert "Did you mean 'hard exudate'" in message
     for lesion in catalog:
         assert f"{lesion.name} ({lesion.abbreviation})" in message
-    assert "tp-drseg finetune --lesions" in message and "model.explain(image, text)" in message
+    assert "tp-drseg finetune --lesions" in message and "model.prior_map(image, text)" in message
 
 
 @pytest.mark.parametrize("name", ["", "  ", "neovascularisation", "s"])

@@ -12,6 +12,7 @@ from tp_drseg.errors import PromptError
 from tp_drseg.modules import explicit_prior
 from tp_drseg.modules.clip import build_clip, encode_text, tokenize
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder, min_max, similarity
+from tp_drseg.modules.network import TPDRSegNetwork
 
 TEXTS = ("yellow spots", ["small red dots", "tiny round red dots"], "pale patches")
 
@@ -201,3 +202,13 @@ def test_kept_descriptions_are_bounded(
     copied = copy.deepcopy(encoder)
     copied.load_state_dict(encoder.state_dict())
     assert encoder._text_features and not copied._text_features
+
+
+def test_what_clip_cannot_read_of_a_text_is_refused(small_network: TPDRSegNetwork) -> None:
+    encoder = small_network.explicit_prior
+    long = "a yellowish deposit in the retina " * 12 + "with sharp margins"
+    with pytest.raises(PromptError, match=r"has \d+ tokens.*at most 75.*'a yellowish"):
+        encoder.text_features([long])
+    encoder.text_features("a " * 75)
+    with pytest.raises(PromptError, match="has 76 tokens"):
+        encoder.text_features("a " * 76)

@@ -16,38 +16,40 @@ UNUSED = (
 
 
 @KINDS
-def test_training_mode_leaves_the_frozen_parts_alone(small_model: Any) -> None:
+def test_training_mode_leaves_the_frozen_parts_alone(small_network: Any) -> None:
+    network = small_network
     for mode in (True, False, True):
-        small_model.train(mode)
-        for frozen in (small_model.explicit_prior, small_model.image_encoder.backbone):
+        network.train(mode)
+        for frozen in (
+            network.explicit_prior,
+            network.image_encoder.backbone,
+        ):
             assert not any(module.training for module in frozen.modules())
         for part in ("mask_decoder", "prompt_generator"):
-            assert getattr(small_model, part).training is mode
-        assert small_model.image_encoder.injectors.training is mode
+            assert getattr(network, part).training is mode
+        assert network.image_encoder.injectors.training is mode
 
 
 @KINDS
-def test_what_learns(small_model: Any) -> None:
-    learns = dict(small_model.trained_parameters())
+def test_what_learns(small_network: Any) -> None:
+    learns = dict(small_network.trained_parameters())
     expected = {
         name
-        for name, _ in small_model.named_parameters()
+        for name, _ in small_network.named_parameters()
         if name.startswith(LEARNS) and not name.startswith(UNUSED)
     }
     assert learns.keys() == expected
-    assert (
-        any(n.startswith("detail_head.") for n in learns) is small_model.config.architecture.detail
-    )
+    assert any(n.startswith("detail_head.") for n in learns) is small_network.architecture.detail
 
 
 @KINDS
-def test_all_that_learns_gets_a_gradient_and_nothing_else(small_model: Any, stir: Any) -> None:
-    model = stir(small_model).train()
-    priors = model.explicit_prior(torch.rand(2, 3, 64, 64), ["red dots", "yellow spots"])
-    logits = model(255 * torch.rand(2, 3, 64, 64), priors, torch.tensor([0, 2]))
-    side = 32 if model.config.architecture.detail else 16
+def test_all_that_learns_gets_a_gradient_and_nothing_else(small_network: Any, stir: Any) -> None:
+    network = stir(small_network).train()
+    priors = network.explicit_prior(torch.rand(2, 3, 64, 64), ["red dots", "yellow spots"])
+    logits = network(255 * torch.rand(2, 3, 64, 64), priors, torch.tensor([0, 2]))
+    side = 32 if network.architecture.detail else 16
     assert logits.shape == (2, 2, side, side)
     logits.square().mean().backward()
-    learns = {name for name, _ in model.trained_parameters()}
-    for name, parameter in model.named_parameters():
+    learns = {name for name, _ in network.trained_parameters()}
+    for name, parameter in network.named_parameters():
         assert (parameter.grad is not None) == (name in learns), name

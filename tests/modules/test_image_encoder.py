@@ -143,7 +143,7 @@ def test_shared_part_knows_no_prior_and_has_the_detail(
     images: Tensor, prior: Tensor, blocks: tuple[int, ...] | None, stir: Stir
 ) -> None:
     encoder: Any = stir(build("tiny_vit", injector_blocks=blocks))
-    features = encoder.shared(images)
+    features = encoder.encode_image(images)
     x = encoder.backbone.patch_embed(images)
     for stage, found in zip(encoder.backbone.stages[:3], features.detail, strict=True):
         x = stage(x)
@@ -158,7 +158,7 @@ def test_several_priors_share_one_image(
     images: Tensor, prior: Tensor, kind: str, stir: Stir
 ) -> None:
     encoder: Any = stir(build(kind, injector_blocks=(2, 3)))
-    feature = encoder.shared(images[:1]).feature.expand(2, -1, -1, -1)
+    feature = encoder.encode_image(images[:1]).feature.expand(2, -1, -1, -1)
     together = encoder.inject(feature, prior)
     for i in range(2):
         alone = encoder(images[:1], prior[i : i + 1])

@@ -132,15 +132,15 @@ def test_image_embedding_equals_mobile_sams(
     published: dict[str, Tensor], make_model: Any, retina: Any
 ) -> None:
     model = make_model("tiny_vit", image_encoder=ENCODERS["tiny"], image_size=128)
-    load_sam(model, published)
+    load_sam(model.network, published)
     pixels = torch.from_numpy(retina).movedim(-1, 0)[None].float()
     images = F.interpolate(pixels, (128, 128), mode="bilinear", antialias=True)
     mean = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
     std = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
     expected = MobileSAMEncoder(published)((images - mean) / std)
     assert expected.shape == (1, 256, 8, 8)
-    features = model.shared(images)
-    embedding = model.image_encoder.inject(features.feature, torch.rand(1, 1, 8, 8))
+    features = model.network.encode_image(images)
+    embedding = model.network.image_encoder.inject(features.feature, torch.rand(1, 1, 8, 8))
     torch.testing.assert_close(embedding, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -29,7 +29,7 @@ lesions:
 @pytest.fixture
 def parent(small_model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg], tmp_path: Path) -> TPDRSeg:
     """A saved model whose parts all have a say."""
-    model = stir(small_model)
+    model = stir(small_model.network)
     points = {name: OperatingPoint(threshold=0.3) for name in model.catalog.names}
     model.config = model.config.replace(inference={"operating_points": points})
     model.save_pretrained(tmp_path / "parent")
@@ -80,9 +80,9 @@ def test_what_was_known_stays_to_the_bit(parent: TPDRSeg, data: Path, tmp_path: 
     assert "green spot" in card and str(tmp_path / "parent") in card
     changed = {
         name
-        for name, value in child.state_dict().items()
-        if not torch.equal(value[: len(parent.state_dict()[name])] if value.ndim else value,
-                           parent.state_dict()[name])
+        for name, value in child.network.state_dict().items()
+        if not torch.equal(value[: len(parent.network.state_dict()[name])] if value.ndim else value,
+                           parent.network.state_dict()[name])
     }  # fmt: skip
     assert not changed
 
@@ -93,7 +93,9 @@ def test_the_new_groups_learn(parent: TPDRSeg, data: Path, tmp_path: Path) -> No
     fresh = with_lesions(parent, [SPOT])
     child = finetune(parent, [SPOT], samples(parent, data), tmp_path / "run", config=config)
     for name in CLASS_GROUPS:
-        assert not torch.equal(child.state_dict()[name][-1], fresh.state_dict()[name][-1])
+        assert not torch.equal(
+            child.network.state_dict()[name][-1], fresh.network.state_dict()[name][-1]
+        )
     rows = (tmp_path / "run" / "loss.csv").read_text(encoding="utf-8").splitlines()[1:]
     losses = [float(row.split(",")[1]) for row in rows]
     assert np.mean(losses[-8:]) < np.mean(losses[:8])
@@ -105,7 +107,7 @@ def test_more_may_be_opened(parent: TPDRSeg, data: Path, tmp_path: Path) -> None
         parent, [SPOT], samples(parent, data), tmp_path / "run", train=["decoder"], config=config
     )
     name = "mask_decoder.mask_tokens.weight"
-    assert not torch.equal(child.state_dict()[name], parent.state_dict()[name])
+    assert not torch.equal(child.network.state_dict()[name], parent.network.state_dict()[name])
 
 
 def test_an_unknown_part_is_refused() -> None:
@@ -123,17 +125,17 @@ def test_default_steps() -> None:
 
 def test_hooks_and_flags_are_put_back(parent: TPDRSeg) -> None:
     model = with_lesions(parent, [SPOT])
-    before = [p.requires_grad for p in model.parameters()]
+    before = [p.requires_grad for p in model.network.parameters()]
     with only_new_groups(model, 4):
-        model.prompt_generator.class_bias.sum().backward()
-        gradient = model.prompt_generator.class_bias.grad
+        model.network.prompt_generator.class_bias.sum().backward()
+        gradient = model.network.prompt_generator.class_bias.grad
         assert gradient is not None
         assert not gradient[:4].any() and gradient[4:].all()
     model.zero_grad()
-    model.prompt_generator.class_bias.sum().backward()
-    gradient = model.prompt_generator.class_bias.grad
+    model.network.prompt_generator.class_bias.sum().backward()
+    gradient = model.network.prompt_generator.class_bias.grad
     assert gradient is not None and gradient.all()
-    assert [p.requires_grad for p in model.parameters()] == before
+    assert [p.requires_grad for p in model.network.parameters()] == before
 
 
 def test_photographs_without_the_new_lesion_are_refused(

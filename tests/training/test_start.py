@@ -20,7 +20,7 @@ def logits(model: TPDRSeg, classes: list[int]) -> Tensor:
     images = torch.rand(1, 3, 64, 64, generator=generator) * 255
     priors = torch.rand(1, len(classes), 4, 4, generator=generator)
     with torch.inference_mode():
-        return model.eval()(images, priors, torch.tensor(classes))
+        return model.network.eval()(images, priors, torch.tensor(classes))
 
 
 LEARNED = (LearnedPhotograph(name="eye1", sha256="0" * 64),)
@@ -28,7 +28,7 @@ LEARNED = (LearnedPhotograph(name="eye1", sha256="0" * 64),)
 
 @pytest.fixture
 def parent(model: TPDRSeg, stir: Callable[[TPDRSeg], TPDRSeg]) -> TPDRSeg:
-    model = stir(model)
+    model = stir(model.network)
     model.model_id, model.revision = "org/eyes", "abc"
     model.config = model.config.replace(
         provenance={"facts": {"Training": "long"}, "photographs": LEARNED},
@@ -54,7 +54,7 @@ def test_start_from_with_changes(parent: TPDRSeg) -> None:
         },
     )
     assert child.config.inference.working_diameter == 96
-    own, given = child.state_dict(), parent.state_dict()
+    own, given = child.network.state_dict(), parent.network.state_dict()
     anew = {name for name in own if name not in given or own[name].shape != given[name].shape}
     assert {name.split(".")[0] for name in anew} <= {"image_encoder", "prompt_generator"}
     assert "prompt_generator.sparse.weight" in anew
@@ -78,7 +78,7 @@ def test_more_lesions(parent: TPDRSeg) -> None:
     # the new group is another than those that were trained
     new = logits(child, [3])
     assert new.isfinite().all() and not torch.equal(new, logits(child, [0]))
-    assert not child.prompt_generator.class_bias[3].any()
+    assert not child.network.prompt_generator.class_bias[3].any()
 
 
 def test_a_name_that_is_taken(parent: TPDRSeg) -> None:

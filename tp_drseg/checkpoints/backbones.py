@@ -1,4 +1,4 @@
-"""Starts a model from a pretrained SAM and a pretrained CLIP."""
+"""Pretrained SAM and CLIP: reading their files, and loading them into a network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import open_clip
 import torch
@@ -14,42 +14,15 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tp_drseg.config import CLIPConfig, TPDRSegConfig
 from tp_drseg.errors import CheckpointError
 from tp_drseg.modules.fundus_tower import FundusTower
-
-if TYPE_CHECKING:
-    from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.network import TPDRSegNetwork
 
 _SIZE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
-def load_backbones(
-    *,
-    sam: str | Path,
-    clip: str | Path,
-    config: TPDRSegConfig | None,
-    changes: Mapping[str, Any],
-) -> TPDRSeg:
-    """See `TPDRSeg.from_backbones`."""
-    from tp_drseg.model import TPDRSeg
-
-    sam_weights = read_sam(Path(sam))
-    architecture, clip_weights = read_clip(str(clip))
-    if config is None:
-        config = TPDRSegConfig.for_size(sam_size(sam_weights))
-    own = config.architecture.clip
-    clip_config = CLIPConfig(
-        architecture=architecture, image_size=own.image_size, features=own.features
-    )
-    model = TPDRSeg(config.replace(architecture={"clip": clip_config}).replace(**changes))
-    load_sam(model, sam_weights)
-    _load(model.explicit_prior.clip, clip_weights, f"CLIP {clip}")
-    return model
-
-
 def read_sam(path: Path) -> dict[str, Tensor]:
-    """The tensors of a SAM checkpoint that the user named; nothing but tensors is unpickled.
+    """Read the tensors of a SAM checkpoint that the user named; nothing but tensors is unpickled.
 
     Raises:
         CheckpointError: when the file is missing, truncated, or not a SAM checkpoint.
@@ -68,7 +41,7 @@ def read_sam(path: Path) -> dict[str, Tensor]:
 
 
 def sam_size(weights: Mapping[str, Tensor]) -> str:
-    """The size that a SAM checkpoint has.
+    """Tell the size that a SAM checkpoint has.
 
     Raises:
         CheckpointError: for an image encoder of an unknown width.
@@ -82,34 +55,43 @@ def sam_size(weights: Mapping[str, Tensor]) -> str:
     return _SIZE_OF_WIDTH[width]
 
 
-def load_sam(model: TPDRSeg, weights: Mapping[str, Tensor]) -> None:
-    """Loads SAM's three parts, strictly.
+def load_sam(network: TPDRSegNetwork, weights: Mapping[str, Tensor]) -> None:
+    """Load SAM's three parts, strictly.
 
     The dense head of the prompt generator starts at SAM's embedding for "no mask given", which
     its decoder is used to.
 
     Raises:
-        CheckpointError: for a missing, unexpected or misshapen tensor; it is named.
+        CheckpointError: A tensor is missing, unexpected or misshapen; it is named.
     """
     parts = {
-        "image_encoder": model.image_encoder.backbone,
-        "prompt_encoder": model.prompt_encoder,
-        "mask_decoder": model.mask_decoder,
+        "image_encoder": network.image_encoder.backbone,
+        "prompt_encoder": network.prompt_encoder,
+        "mask_decoder": network.mask_decoder,
     }
     for part, module in parts.items():
         prefix = part + "."
         own = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
-        if part == "image_encoder" and model.config.architecture.image_encoder.kind == "tiny_vit":
+        if part == "image_encoder" and network.architecture.image_encoder.kind == "tiny_vit":
             own = rename_mobile_sam(own)
         _load(module, own, f"SAM's {part}")
     with torch.no_grad():
-        no_mask: Tensor = model.prompt_encoder.no_mask_embed.weight[0]
-        nn.init.normal_(model.prompt_generator.dense.weight, std=1e-3)
-        model.prompt_generator.dense.bias.copy_(no_mask)  # type: ignore[union-attr]
+        no_mask: Tensor = network.prompt_encoder.no_mask_embed.weight[0]
+        nn.init.normal_(network.prompt_generator.dense.weight, std=1e-3)
+        network.prompt_generator.dense.bias.copy_(no_mask)  # type: ignore[union-attr]
+
+
+def load_clip(network: TPDRSegNetwork, weights: Mapping[str, Tensor], name: str) -> None:
+    """Load both towers of a CLIP, strictly.
+
+    Raises:
+        CheckpointError: A tensor is missing, unexpected or misshapen; it is named.
+    """
+    _load(network.explicit_prior.clip, weights, f"CLIP {name}")
 
 
 def load_trunk(tower: FundusTower, weights: Mapping[str, Tensor]) -> None:
-    """Loads the first stages of MobileSAM's image encoder into the small CLIP's image tower.
+    """Load the first stages of MobileSAM's image encoder into the small CLIP's image tower.
 
     Raises:
         CheckpointError: for a missing or misshapen tensor; it is named.
@@ -125,7 +107,7 @@ def load_trunk(tower: FundusTower, weights: Mapping[str, Tensor]) -> None:
 
 
 def rename_mobile_sam(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """MobileSAM's names for TinyViT's tensors turned into timm's.
+    """Turn MobileSAM's names for TinyViT's tensors into timm's.
 
     MobileSAM counts a downsampling to the stage before it, timm to the stage after it. The
     classifier head, which MobileSAM keeps but never runs, is left out.
@@ -145,7 +127,9 @@ def rename_mobile_sam(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_clip(name: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
-    """Architecture and tensors of a CLIP; see `TPDRSeg.from_backbones` for what `name` may be.
+    """Read the architecture and tensors of a CLIP that goes by a name.
+
+    See `TPDRSeg.from_backbones` for what the name may be.
 
     Raises:
         CheckpointError: when the CLIP cannot be found or read.

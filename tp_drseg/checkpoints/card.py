@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tp_drseg.config import OperatingPoint
-    from tp_drseg.model import TPDRSeg
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from tp_drseg.config import OperatingPoint, ReportedScore, TPDRSegConfig
+from tp_drseg.modules.network import TPDRSegNetwork
 
 _INTENDED_USE = """\
 For research on diabetic retinopathy in colour fundus photographs. **Not a medical device**: it
@@ -17,25 +18,24 @@ how often is said below, where it was measured. Photographs from other cameras, 
 of other populations than those it was trained on can do worse."""
 
 
-def model_card(model: TPDRSeg) -> str:
-    """The card as Markdown with the Hub's metadata block.
+def model_card(config: TPDRSegConfig, network: TPDRSegNetwork) -> str:
+    """Return the card as Markdown with the Hub's metadata block.
 
-    It is made of the model's config alone, so that a model that was trained on from another one
-    never keeps its parent's card.
+    It is made of the configuration alone, and of the number of parameters, so that a model that
+    was trained on from another one never keeps its parent's card.
     """
-    config = model.config
-    architecture = config.architecture
-    blocks = architecture.injector_blocks
-    trained = sum(p.numel() for _, p in model.trained_parameters())
-    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for _, p in network.trained_parameters())
+    total = sum(p.numel() for p in network.parameters())
+    architecture, inference = config.architecture, config.inference
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="tp-drseg",
+        pipeline_tag="image-segmentation",
+        tags=["diabetic-retinopathy", "fundus", "segmentation", "clip", "segment-anything"],
+        model_name="TP-DRSeg",
+        eval_results=[_eval_result(score) for score in config.provenance.scores] or None,
+    )
     lines = [
-        "---",
-        "license: apache-2.0",
-        "library_name: tp-drseg",
-        "pipeline_tag: image-segmentation",
-        "tags: [diabetic-retinopathy, fundus, segmentation, clip, segment-anything]",
-        "---",
-        "",
         "# TP-DRSeg",
         "",
         "Segments diabetic retinopathy lesions in colour fundus photographs from a text prompt: "
@@ -52,17 +52,17 @@ def model_card(model: TPDRSeg) -> str:
         "|---|---|---|---|",
         *(
             f"| {lesion.name} | {lesion.abbreviation} | "
-            f"{_point(config.inference.operating_points.get(lesion.name))} | {lesion.texts[0]} |"
+            f"{_point(inference.operating_points.get(lesion.name))} | {lesion.texts[0]} |"
             for lesion in config.lesions
         ),
         "",
-        *_choice(config.inference.operating_points),
+        *_choice(inference.operating_points),
         "## Architecture",
         "",
         f"SAM image encoder: {architecture.image_encoder.kind}, {architecture.image_size} pixel "
-        f"tiles of a field of view scaled to {config.inference.working_diameter} pixels. CLIP "
-        f"input: {architecture.clip.image_size} pixels. Injectors after blocks: "
-        f"{'all' if blocks is None else list(blocks)}. "
+        f"tiles of a field of view scaled to {inference.working_diameter} pixels. CLIP input: "
+        f"{architecture.clip.image_size} pixels. Injectors after blocks: "
+        f"{_blocks(architecture.injector_blocks)}. "
         f"{total:,} parameters, of which {trained:,} learn in training.",
         "",
         f"Parent: {config.provenance.parent or 'none'}.",
@@ -78,7 +78,24 @@ def model_card(model: TPDRSeg) -> str:
         "```",
         "",
     ]
-    return "\n".join(lines)
+    body = "\n".join(lines)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}"))
+
+
+def _eval_result(score: ReportedScore) -> EvalResult:
+    return EvalResult(
+        task_type="image-segmentation",
+        dataset_type=score.dataset_type,
+        dataset_name=score.dataset,
+        metric_type=score.metric,
+        metric_name=f"{score.metric_name}, {score.lesion}",
+        metric_value=score.value,
+        verified=False,
+    )
+
+
+def _blocks(blocks: tuple[int, ...] | None) -> str:
+    return "all" if blocks is None else str(list(blocks))
 
 
 def _point(point: OperatingPoint | None) -> str:
@@ -106,10 +123,10 @@ def _choice(points: Mapping[str, OperatingPoint]) -> list[str]:
     return [*lines, f"Chosen for {'; '.join(chosen)}.", ""] if chosen else lines
 
 
-def _facts(facts: Mapping[str, Any]) -> list[str]:
+def _facts(training: Mapping[str, Any]) -> list[str]:
     """A section for each group of facts: text as a paragraph, a mapping as a table."""
     lines: list[str] = []
-    for title, value in facts.items():
+    for title, value in training.items():
         lines += [f"## {title}", ""]
         if isinstance(value, Mapping) and all(isinstance(v, Mapping) for v in value.values()):
             columns = list(dict.fromkeys(c for row in value.values() for c in row))

@@ -1,163 +1,49 @@
-"""Checkpoints: where they are, strict loading, whole saving, and the Hub."""
+"""A checkpoint on disk: strict and whole, a function of a configuration, a network and a card."""
 
 from __future__ import annotations
 
-import re
-import tempfile
+import hashlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from tp_drseg._runtime.files import atomic_write, make_folder, write_text
-from tp_drseg.checkpoints.card import model_card
+from tp_drseg._runtime.files import atomic_write, make_folder, output_error, write_text
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.network import TPDRSegNetwork
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "README.md"
-EMBEDDED = "tp-drseg-tiny"
-"""The id of the checkpoint that ships inside this package."""
+_SHOWN = 8  # problems that a message names
 
-
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """Where one checkpoint's files are on this machine.
-
-    Attributes:
-        config: `config.json`.
-        weights: `model.safetensors`.
-        model_id: what to call the checkpoint in results.
-        revision: the Hub commit, None for a local checkpoint.
-    """
-
-    config: Path
-    weights: Path
-    model_id: str
-    revision: str | None
-
-
-def locate(
-    model_id: str | Path | None,
-    *,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    local_files_only: bool = False,
-    cache_dir: str | Path | None = None,
-) -> CheckpointFiles:
-    """Finds a checkpoint: embedded (None), in a folder, or on the Hub; see `from_pretrained`.
-
-    Raises:
-        CheckpointError: when it is not there; says where it was looked for.
-    """
-    on_hub = isinstance(model_id, str) and not Path(model_id).is_dir()
-    if revision is not None and not on_hub:
-        raise CheckpointError("A revision is one of a model on the Hub, and this model is local.")
-    if model_id is None:
-        folder = Path(str(resources.files("tp_drseg") / "weights"))
-        return _in_folder(folder, EMBEDDED)
-    if isinstance(model_id, Path) or Path(model_id).is_dir():
-        return _in_folder(Path(model_id), str(model_id))
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model_id):
-        raise CheckpointError(
-            f"There is no folder {model_id!r}, and it is not a Hub id of the form org/name."
-        )
-    return _on_hub(model_id, revision, token, local_files_only, cache_dir)
-
-
-def _in_folder(folder: Path, model_id: str) -> CheckpointFiles:
-    for name in (CONFIG_NAME, WEIGHTS_NAME):
-        if not (folder / name).is_file():
-            raise CheckpointError(
-                f"{folder} is not a TP-DRSeg checkpoint: it has no {name}. A checkpoint is a "
-                f"folder with {CONFIG_NAME} and {WEIGHTS_NAME}, as save_pretrained writes it."
-            )
-    return CheckpointFiles(folder / CONFIG_NAME, folder / WEIGHTS_NAME, model_id, None)
-
-
-def _on_hub(
-    repo_id: str,
-    revision: str | None,
-    token: str | bool | None,
-    local_files_only: bool,
-    cache_dir: str | Path | None,
-) -> CheckpointFiles:
-    def download(name: str, revision: str | None) -> Path:
-        path = hf_hub_download(
-            repo_id,
-            name,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-            cache_dir=cache_dir,
-        )
-        return Path(path)
-
-    try:
-        config = download(CONFIG_NAME, revision)
-        # the cache keeps each commit in a folder of its own: .../snapshots/<commit>/<file>
-        commit = config.parent.name
-        weights = download(WEIGHTS_NAME, commit)  # of that commit, whatever is pushed meanwhile
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(
-            f"{repo_id} is not in the local cache, and "
-            + (
-                "local_files_only=True forbids to fetch it. Load it once with network."
-                if local_files_only
-                else "the Hub cannot be reached. Check the network, or give a local folder."
-            )
-        ) from error
-    except RevisionNotFoundError as error:
-        raise CheckpointError(f"{repo_id} has no revision {revision!r} on the Hub.") from error
-    except EntryNotFoundError as error:
-        raise CheckpointError(
-            f"{repo_id} is not a TP-DRSeg checkpoint: it lacks {CONFIG_NAME} or {WEIGHTS_NAME}."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"There is no repository {repo_id} on the Hub, or it is private and needs a token "
-            f"(token=..., or `hf auth login`)."
-        ) from error
-    except Exception as error:  # its own, and those of whichever HTTP library it uses
-        raise CheckpointError(f"{repo_id} could not be fetched from the Hub: {error}") from error
-    return CheckpointFiles(config, weights, repo_id, commit)
+Card = Callable[[TPDRSegConfig, TPDRSegNetwork], str]
+"""Writes a model card."""
 
 
 def read_config(path: Path) -> TPDRSegConfig:
-    """Reads `config.json`.
+    """Read `config.json`.
 
     Raises:
-        ConfigError: when it is not a valid configuration; names the file.
+        ConfigError: It is not a valid configuration; names the file.
     """
     try:
         return TPDRSegConfig.from_json(path.read_text(encoding="utf-8"))
-    except (ConfigError, UnicodeDecodeError) as error:
+    except (ConfigError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Builds modules on the CPU without first giving their parameters random values.
+    """Build modules on the CPU without first giving their parameters random values.
 
     Not on torch's meta device, where buffers that are in no checkpoint would be lost. The global
     random state stays as it is.
@@ -186,84 +72,156 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def load_weights(model: TPDRSeg, path: Path) -> None:
-    """Replaces all tensors of a model by those of a file, strictly; types stay the model's.
+def load_weights(network: TPDRSegNetwork, path: Path, config: TPDRSegConfig) -> None:
+    """Replace all tensors of a network by those of a file, strictly.
+
+    Names, shapes and types must be as expected, every value finite, and the whole as the
+    configuration's hash says; nothing is loaded in part. Types become the network's.
 
     Raises:
-        CheckpointError: for a truncated file, or a missing, unexpected or misshapen tensor.
+        CheckpointError: The file is truncated or altered, or does not fit.
     """
+    expected = network.state_dict()
+    stored = _dtype_of(config)
     try:
-        weights = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            _check_fit(path, expected, shapes)
+            weights = {name: file.get_tensor(name) for name in slices}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is damaged or is not a safetensors file ({error}). Fetch it again."
         ) from error
-    expected = model.state_dict()
-    problems = [f"missing {name}" for name in expected.keys() - weights.keys()]
-    problems += [f"unexpected {name}" for name in weights.keys() - expected.keys()]
-    problems += [
-        f"{name} is {tuple(weights[name].shape)}, not {tuple(expected[name].shape)}"
-        for name in expected.keys() & weights.keys()
-        if weights[name].shape != expected[name].shape
-    ]
-    if problems:
-        shown = "; ".join(sorted(problems)[:8])
+    problems = []
+    for name, value in weights.items():
+        wanted = stored if expected[name].is_floating_point() else expected[name].dtype
+        if value.dtype != wanted:
+            problems.append(f"{name} has type {_name(value.dtype)}, not {_name(wanted)}")
+        elif not _is_finite(value):
+            problems.append(f"{name} has values that are not finite")
+    _refuse(path, problems)
+    if config.weights_sha256 != tensors_hash(weights):
         raise CheckpointError(
-            f"{path} does not fit its config.json in {len(problems)} tensors: {shown}. The two "
+            f"{path} holds other weights than its {CONFIG_NAME} says: the hash differs. One of "
+            f"the two files was altered or comes from another checkpoint. Fetch both again."
+        )
+    # out of the mapped file, which may be written anew while the network is in use; and in
+    # float32, whatever type the process builds modules in
+    own = {
+        name: torch.empty_like(
+            expected[name], dtype=torch.float32 if value.is_floating_point() else None
+        ).copy_(value)
+        for name, value in weights.items()
+    }
+    network.load_state_dict(own, strict=True, assign=True)
+
+
+def _check_fit(
+    path: Path, expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    problems = [f"missing {name}" for name in expected.keys() - shapes.keys()]
+    problems += [f"unexpected {name}" for name in shapes.keys() - expected.keys()]
+    problems += [
+        f"{name} is {shapes[name]}, not {tuple(expected[name].shape)}"
+        for name in expected.keys() & shapes.keys()
+        if shapes[name] != tuple(expected[name].shape)
+    ]
+    _refuse(path, problems)
+
+
+def _refuse(path: Path, problems: Sequence[str]) -> None:
+    if problems:
+        shown = "; ".join(sorted(problems)[:_SHOWN])
+        raise CheckpointError(
+            f"{path} does not fit its {CONFIG_NAME} in {len(problems)} tensors: {shown}. The two "
             f"files must come from the same checkpoint."
         )
-    # out of the mapped file, which may be written anew while the model is in use
-    own = {n: torch.empty_like(expected[n]).copy_(value) for n, value in weights.items()}
-    model.load_state_dict(own, strict=True, assign=True)
 
 
-def save(model: TPDRSeg, folder: Path) -> Path:
-    """See `TPDRSeg.save_pretrained`."""
-    dtype: torch.dtype = getattr(torch, model.config.storage_dtype)
-    if model.dtype.itemsize < 4 and model.dtype != dtype:
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: names, types, shapes and values, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {_name(value.dtype)} {tuple(value.shape)}\n".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def save(folder: Path, config: TPDRSegConfig, network: TPDRSegNetwork, *, card: Card) -> Path:
+    """Write a checkpoint; see `TPDRSeg.save_pretrained`."""
+    dtype = _dtype_of(config)
+    if network.dtype.itemsize < 4 and network.dtype != dtype:
         raise CheckpointError(
-            f"This model computes in {_name(model.dtype)}, to which its weights were rounded, so "
+            f"This model computes in {_name(network.dtype)}, to which its weights were rounded, so "
             f"they cannot be saved as {_name(dtype)}. Load it with dtype='float32' to save it."
         )
-    make_folder(folder)
-    tensors = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
-    with atomic_write(folder / WEIGHTS_NAME) as file:
-        file.write(to_bytes(tensors, metadata={"format": "pt"}))
-    write_text(folder / CONFIG_NAME, model.config.to_json())
-    write_text(folder / CARD_NAME, model_card(model))
+    tensors = {name: _stored(value, dtype) for name, value in network.state_dict().items()}
+    if broken := sorted(name for name, value in tensors.items() if not _is_finite(value)):
+        raise CheckpointError(
+            f"The model cannot be saved: {len(broken)} of its tensors have values that are not "
+            f"finite in {_name(dtype)}, such as {broken[0]}."
+        )
+    config = config.replace(weights_sha256=tensors_hash(tensors))
+    with _replaced(folder) as new:
+        with atomic_write(new / WEIGHTS_NAME) as file:
+            file.write(to_bytes(tensors, metadata={"format": "pt"}))
+        write_text(new / CONFIG_NAME, config.to_json())
+        write_text(new / CARD_NAME, card(config, network))
     return folder
 
 
-def push(
-    model: TPDRSeg,
-    repo_id: str,
-    *,
-    private: bool,
-    token: str | bool | None,
-    revision: str | None,
-    commit_message: str,
-) -> str:
-    """See `TPDRSeg.push_to_hub`."""
-    api = HfApi(token=token)
-    with tempfile.TemporaryDirectory() as folder:
-        save(model, Path(folder))
-        try:
-            repo = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-            if revision is not None:
-                api.create_branch(repo, branch=revision, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=repo,
-                folder_path=folder,
-                commit_message=commit_message,
-                revision=revision,
-            )
-        except Exception as error:  # its own, and those of whichever HTTP library it uses
-            raise CheckpointError(f"The Hub did not take {repo_id}: {error}") from error
-    return str(commit.commit_url)
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A new folder, which takes the place of an older one when the block ends.
+
+    What else was in the older folder moves along. If the block raises, all stays as it was.
+    """
+    folder = folder.resolve()
+    new, old = _beside(folder, "new"), _beside(folder, "old")
+    try:
+        for leftover in (new, old) if folder.exists() else (new,):
+            shutil.rmtree(leftover, ignore_errors=True)
+        make_folder(new)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        if old.exists():
+            for other in old.iterdir():
+                if not (folder / other.name).exists():
+                    other.rename(folder / other.name)
+            shutil.rmtree(old)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.tp-drseg-{what}")
+
+
+def interrupted_save(folder: Path) -> str:
+    """Say where a killed `save` left the earlier model; empty where it left none."""
+    old = _beside(folder.resolve(), "old")
+    if folder.exists() or not old.exists():
+        return ""
+    return f" A save was interrupted: the model as it was before is in {old}; rename it back."
+
+
+def _dtype_of(config: TPDRSegConfig) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, config.storage_dtype)
+    return dtype
 
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -18,7 +18,7 @@ from tp_drseg.config.inference import (
     TextKind,
 )
 from tp_drseg.config.model import VERSION, StorageDtype, TPDRSegConfig
-from tp_drseg.config.provenance import LearnedPhotograph, Provenance
+from tp_drseg.config.provenance import LearnedPhotograph, Provenance, ReportedScore
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -35,6 +35,7 @@ __all__ = [
     "LearnedPhotograph",
     "OperatingPoint",
     "Provenance",
+    "ReportedScore",
     "StorageDtype",
     "TPDRSegConfig",
     "TextKind",

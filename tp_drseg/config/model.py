@@ -65,6 +65,8 @@ class TPDRSegConfig(FrozenConfig):
         lesions: The catalog; the order of its lesions is the order of the class groups.
         storage_dtype: The type that floating-point tensors have in `model.safetensors`.
         provenance: Where the weights come from.
+        weights_sha256: Hash of the tensors that belong to this configuration, see
+            `checkpoints.store.tensors_hash`; None for a model that was not saved.
 
     Raises:
         ConfigError: A field is missing, unknown or impossible; each is named.
@@ -84,6 +86,7 @@ class TPDRSegConfig(FrozenConfig):
     lesions: Catalog = Field(default_factory=LesionCatalog.default)
     storage_dtype: StorageDtype = "float32"
     provenance: Provenance = Field(default_factory=Provenance)
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -136,6 +139,18 @@ class TPDRSegConfig(FrozenConfig):
             storage_dtype="float16",
         )
         return whole.replace(**changes)
+
+    def prompt_texts(self, lesion: str) -> tuple[str, ...]:
+        """Return the texts that stand for a lesion: its descriptions, or its name alone.
+
+        Args:
+            lesion: Any name that the catalog knows.
+
+        Raises:
+            LesionError: The catalog does not know the lesion.
+        """
+        found = self.lesions.resolve(lesion)
+        return found.texts if self.inference.text == "description" else (found.name,)
 
     def to_json(self) -> str:
         """Return the text of `config.json`, from which `from_json` makes an equal configuration."""

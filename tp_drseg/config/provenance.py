@@ -24,6 +24,33 @@ class LearnedPhotograph(FrozenConfig):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class ReportedScore(FrozenConfig):
+    """One figure of a model, as the model card and the Hub show it.
+
+    Attributes:
+        dataset: The photographs it was measured on, in words.
+        dataset_type: The data set's short name, such as `idrid`.
+        metric: The metric's short name, such as `average_precision`.
+        metric_name: The metric with its convention, in words.
+        lesion: Name of the lesion, or `mean`.
+        value: The figure.
+
+    Example:
+        >>> ReportedScore(
+        ...     dataset="11 photographs of IDRiD", dataset_type="idrid", metric="dice",
+        ...     metric_name="Dice, pooled over all pixels", lesion="mean", value=0.56,
+        ... ).value
+        0.56
+    """
+
+    dataset: Annotated[str, Field(max_length=1000)]
+    dataset_type: Annotated[str, Field(max_length=100)]
+    metric: Annotated[str, Field(max_length=100)]
+    metric_name: Annotated[str, Field(max_length=1000)]
+    lesion: Annotated[str, Field(max_length=255)]
+    value: float
+
+
 Photographs = Annotated[tuple[LearnedPhotograph, ...], Field(max_length=MOST_PHOTOGRAPHS)]
 
 
@@ -37,6 +64,7 @@ class Provenance(FrozenConfig):
         photographs: The photographs that the weights learned from, those of the parent included.
         selected_on: The photographs that chose operating points or the best of several states:
             no step learned from them, but figures on them flatter.
+        scores: Figures that the card and the Hub show.
 
     Example:
         >>> Provenance(parent="org/eyes@abc", facts={"Training": "300 steps."}).photographs
@@ -47,3 +75,4 @@ class Provenance(FrozenConfig):
     facts: Mapping[str, JsonValue] = Field(default_factory=dict)
     photographs: Photographs = ()
     selected_on: Photographs = ()
+    scores: Annotated[tuple[ReportedScore, ...], Field(max_length=1000)] = ()

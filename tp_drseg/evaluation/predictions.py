@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from tp_drseg.data import Sample, read_ignored, read_mask
 from tp_drseg.evaluation.convention import Pixels
-from tp_drseg.inference.segment import probabilities
-from tp_drseg.inference.view import FundusView
+from tp_drseg.inference.request import Prompt
 
 if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
@@ -88,22 +87,24 @@ def predictions(
         if not lesions:
             logger.warning("%s is annotated for none of the model's lesions.", sample.name)
             continue
-        view = FundusView(model, sample.image, keep=False)
-        size = view.image.shape[:2]
-        area = np.ones(size, dtype=np.bool_) if pixels is Pixels.ALL else view.field_of_view.mask
+        session = model.open_quietly(sample.image)
+        size = session.image.shape[:2]
+        area = np.ones(size, dtype=np.bool_) if pixels is Pixels.ALL else session.field_of_view.mask
         asked = [(kind, x) for kind in descriptions for x in lesions]
-        texts = [
-            x.held_out_texts if kind is Descriptions.HELD_OUT else model.prompt_texts(x)
-            for kind, x in asked
-        ]
-        found, _ = probabilities(view, [x for _, x in asked], texts)
+        found = session.probabilities(
+            [
+                Prompt(x.name, x.held_out_texts if kind is Descriptions.HELD_OUT else ())
+                for kind, x in asked
+            ]
+        )
+        session.close()
         for (kind, x), probability in zip(asked, found, strict=True):
             mask = sample.masks[x.name]
             ignored = read_ignored(mask, size) & area
             scored = area & ~ignored
             yield Prediction(
                 photograph=sample.name,
-                image=view.image,
+                image=session.image,
                 lesion=x.name,
                 descriptions=kind,
                 probability=probability,

@@ -1,8 +1,7 @@
-"""Points and boxes of a photograph, and what a tile sees of them."""
+"""Points and boxes of a prompt, placed in the working frame, and what a tile sees of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,100 +11,83 @@ from torch import Tensor
 
 from tp_drseg.errors import PromptError
 from tp_drseg.images import Frame
-from tp_drseg.modules.clicks import BOTTOM_RIGHT, TOP_LEFT, Clicks
+from tp_drseg.inference.request import Prompt
+from tp_drseg.modules.points import BOTTOM_RIGHT, TOP_LEFT, Points
 
 
 @dataclass(frozen=True)
-class PlacedClicks:
+class PlacedPoints:
     """Points and boxes in pixels of the working frame; the first pixel's centre is (0, 0).
 
     Attributes:
-        points: `(P, 2)`, x and y.
-        labels: `(P,)`, 1 on the lesion, 0 beside it.
-        boxes: `(B, 4)`, left, top, right, bottom.
+        coords: `(P, 2)` float32, x and y.
+        labels: `(P,)` int64, 1 on the lesion, 0 beside it.
+        boxes: `(B, 4)` float32, left, top, right, bottom.
     """
 
-    points: Tensor
+    coords: Tensor
     labels: Tensor
     boxes: Tensor
 
     @classmethod
-    def place(
-        cls,
-        frame: Frame,
-        points: Sequence[tuple[float, float, int]] | None,
-        boxes: Sequence[tuple[float, float, float, float]] | None,
-    ) -> PlacedClicks | None:
-        """Takes a user's points and boxes from original pixels to the working frame.
+    def place(cls, prompt: Prompt, frame: Frame) -> PlacedPoints | None:
+        """Take a prompt's points and boxes from original pixels to the working frame.
+
+        Returns:
+            None for a prompt that has neither.
 
         Raises:
-            PromptError: when one is malformed, or lies outside of the photograph or of the box
-                round its field of view, which is all that the model sees.
+            PromptError: One lies outside of the photograph, or of the box round its field of
+                view, which is all that the model sees.
         """
-        point_rows = _rows(points, 3, "points", "(x, y, label)")
-        box_rows = _rows(boxes, 4, "boxes", "(left, top, right, bottom)")
-        if not len(point_rows) and not len(box_rows):
+        if not prompt.has_places:
             return None
-        if not np.isin(point_rows[:, 2], (0, 1)).all():
-            raise PromptError("A point's label must be 1 (on the lesion) or 0 (beside it).")
-        if (box_rows[:, :2] >= box_rows[:, 2:]).any():
-            raise PromptError("A box must have left < right and top < bottom.")
-        corners = box_rows.reshape(-1, 2)
+        points = np.array(prompt.point_coords, dtype=np.float64).reshape(-1, 2)
+        boxes = np.array(prompt.boxes, dtype=np.float64).reshape(-1, 4)
+        corners = boxes.reshape(-1, 2)
         height, width = frame.original_size
-        for place in np.concatenate([point_rows[:, :2], corners]):
-            if not (0 <= place[0] <= width and 0 <= place[1] <= height):
+        for x, y in np.concatenate([points, corners]):
+            if not (0 <= x <= width and 0 <= y <= height):
                 raise PromptError(
-                    f"({place[0]:g}, {place[1]:g}) is outside of the photograph, which is "
-                    f"{width} x {height} pixels. Points and boxes are in original pixels."
+                    f"({x:g}, {y:g}) is outside of the photograph, which is {width} x {height} "
+                    f"pixels. Points and boxes are in original pixels."
                 )
         left, top, right, bottom = frame.box
-        spans = np.concatenate([np.tile(point_rows[:, :2], 2), box_rows])
-        for a, b, c, d in spans:
+        for a, b, c, d in np.concatenate([np.tile(points, 2), boxes]):
             if c < left or a > right or d < top or b > bottom:
                 raise PromptError(
                     f"The point or box at ({a:g}, {b:g}) is outside of the field of view, which "
                     f"spans x {left} to {right} and y {top} to {bottom}."
                 )
         return cls(
-            points=_working(frame, point_rows[:, :2]),
-            labels=torch.from_numpy(point_rows[:, 2].astype(np.int64)),
+            coords=_working(frame, points),
+            labels=torch.from_numpy(np.array(prompt.point_labels, dtype=np.int64)),
             boxes=_working(frame, corners).reshape(-1, 4),
         )
 
-    def in_tile(self, corner: tuple[int, int], side: int) -> Clicks | None:
-        """What lies in a tile, in its own pixels, as one prompt; boxes are cut at its border.
+    def in_tile(self, corner: tuple[int, int], side: int) -> Points | None:
+        """Return what lies in a tile, in its own pixels; boxes are cut at its border.
 
         Args:
             corner: x and y of the tile's first pixel.
-            side: the tile's side.
+            side: Side of the tile, in pixels.
+
+        Returns:
+            Points for one prompt, N = 1; None where there are none.
         """
-        shift = torch.tensor(corner, dtype=torch.float32)
-        points = self.points - shift
+        shift = self.coords.new_tensor(corner)
+        points = self.coords - shift
         kept = ((points >= -0.5) & (points < side - 0.5)).all(dim=1)
         boxes = self.boxes - shift.repeat(2)
         seen = (boxes[:, :2] < side - 0.5).all(dim=1) & (boxes[:, 2:] > -0.5).all(dim=1)
         boxes = boxes[seen].clamp(-0.5, side - 0.5)
         if not kept.any() and not len(boxes):
             return None
-        coordinates = torch.cat([points[kept], boxes.reshape(-1, 2)])
-        corners = torch.tensor([TOP_LEFT, BOTTOM_RIGHT]).repeat(len(boxes))
-        return Clicks(coordinates[None], torch.cat([self.labels[kept], corners])[None])
-
-
-def _rows(
-    values: Sequence[Sequence[float]] | None, width: int, name: str, form: str
-) -> NDArray[np.float64]:
-    if values is None:
-        return np.empty((0, width))
-    try:
-        rows = np.array(values, dtype=np.float64).reshape(len(values), width)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"{name} must be a list of {form}.") from error
-    if not np.isfinite(rows).all():
-        raise PromptError(f"{name} must be finite numbers.")
-    return rows
+        coords = torch.cat([points[kept], boxes.reshape(-1, 2)])
+        corners = self.labels.new_tensor([TOP_LEFT, BOTTOM_RIGHT]).repeat(len(boxes))
+        return Points(coords[None], torch.cat([self.labels[kept], corners])[None])
 
 
 def _working(frame: Frame, places: NDArray[np.float64]) -> Tensor:
-    # the frame counts from the first pixel's corner, clicks from its centre
+    # the frame counts from the first pixel's corner, points from its centre
     return torch.from_numpy(frame.to_working(places + 0.5) - 0.5).float()

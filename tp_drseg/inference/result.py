@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tp_drseg.errors import ImageError
-from tp_drseg.export import (
-    Layer,
-    add_legend,
-    draw_layers,
-    lesion_colour,
-    save_map,
-    save_mask,
-    save_picture,
-)
-from tp_drseg.images.measure import area_percent, count_regions
+from tp_drseg.errors import ImageError, PromptError
+from tp_drseg.export import Layer, draw_layers, lesion_colour, save_map, save_mask, save_picture
+from tp_drseg.images import Frame, Region, area_percent, find_regions
+from tp_drseg.inference.summary import SegmentationSummary, pack_mask
+
+_SHOWN_SIDE: Final = 640  # px, longest side of the picture in a notebook
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a result.
+
+    Attributes:
+        model_id: Name of a packaged model, name on the Hub, or folder; empty for a model that was
+            only built.
+        revision: Its revision on the Hub, if it has one.
+        device: Where it ran, such as `cpu` or `cuda:0`.
+        dtype: What it computed in, such as `float32`.
+    """
+
+    model_id: str = ""
+    revision: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,28 +45,42 @@ class Segmentation:
 
     Attributes:
         lesion: Name of the lesion in the model's catalog.
+        abbreviation: Its short name.
         texts: The descriptions that made the explicit prior, exactly as used.
         threshold: Least probability of a lesion pixel, in [0, 1].
-        probability: (H, W) float32 in [0, 1], probability of the lesion at each pixel.
-        make_prior: Gives ``prior``; what many never look at is not made for every result.
-        field_of_view: (H, W) bool, the pixels that show the retina; at least one.
-        image: (H, W, 3) uint8 RGB, the photograph as read.
-        model_id: Which model: name of a packaged one, name on the Hub, or folder.
-        revision: Its revision on the Hub, if it has one.
+        probability: `(H, W)` float32 in [0, 1], probability of the lesion at each pixel.
+        working_prior: `(h, w)` float32 in [0, 1], the explicit prior in the working frame.
+        frame: The working frame.
+        field_of_view: `(H, W)` bool, the pixels that show the retina; at least one.
+        image: `(H, W, 3)` uint8 RGB, the photograph as read.
+        doubt: Why the photograph does not look like one of a fundus; None if it does.
+        origin: The model, device and type that made it.
 
     Raises:
         ImageError: An array has a wrong shape or type, or the field of view is empty.
+
+    Example:
+        >>> from tp_drseg import TPDRSeg
+        >>> model = TPDRSeg.from_pretrained()
+        >>> result = model.segment("examples/retina_with_lesions.jpg", "hard exudate")
+        >>> result.mask.shape == result.image.shape[:2]
+        True
+        >>> result.at(0.9).area_px <= result.at(0.5).area_px
+        True
+        >>> largest = max(result.regions, key=lambda region: region.area_px)
     """
 
     lesion: str
+    abbreviation: str
     texts: tuple[str, ...]
     threshold: float
     probability: NDArray[np.float32] = field(repr=False)
-    make_prior: Callable[[], NDArray[np.float32]] = field(repr=False)
+    working_prior: NDArray[np.float32] = field(repr=False)
+    frame: Frame = field(repr=False)
     field_of_view: NDArray[np.bool_] = field(repr=False)
     image: NDArray[np.uint8] = field(repr=False)
-    model_id: str
-    revision: str | None
+    doubt: str | None = None
+    origin: Origin = Origin()
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]
@@ -61,31 +88,44 @@ class Segmentation:
             ("image", (*size, 3), np.uint8),
             ("probability", size, np.float32),
             ("field_of_view", size, np.bool_),
+            ("working_prior", self.frame.size, np.float32),
         ):
             array = getattr(self, name)
             if array.shape != shape or array.dtype != dtype:
                 raise ImageError(
-                    f"{name} of a segmentation must be {np.dtype(dtype)} of shape {shape}, "
-                    f"got {array.dtype} of shape {array.shape}"
+                    f"The {name} of a segmentation must be {np.dtype(dtype)} of shape {shape}, "
+                    f"got {array.dtype} of shape {array.shape}."
                 )
         if not self.field_of_view.any():
-            raise ImageError("the field of view of a segmentation is empty")
+            raise ImageError("The field of view of a segmentation is empty.")
+
+    def __repr__(self) -> str:
+        height, width = self.probability.shape
+        return (
+            f"Segmentation({self.lesion!r}, {width} x {height} px, {len(self.regions)} regions, "
+            f"{self.area_percent:.3f} % of the field of view, threshold {self.threshold:g})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        derived = ("mask", "prior", "regions", "_mean_and_max")
+        return {name: value for name, value in vars(self).items() if name not in derived}
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool, read-only: probability at or above the threshold, in the field of view."""
+        """`(H, W)` bool, read-only: probability at or above the threshold, inside the field."""
         mask = (self.probability >= self.threshold) & self.field_of_view
         mask.flags.writeable = False  # it is kept, and the numbers below come from it
         return mask
 
     @cached_property
     def prior(self) -> NDArray[np.float32]:
-        """(H, W) float32 in [0, 1], the explicit prior (the paper's ``P_e``), upsampled."""
-        return self.make_prior()
+        """`(H, W)` float32 in [0, 1], the explicit prior (the paper's `P_e`), upsampled."""
+        return self.frame.restore(self.working_prior, self.field_of_view)
 
     @property
     def text(self) -> str:
-        """The descriptions, joined by `` | ``."""
+        """The descriptions, joined by ` | `."""
         return " | ".join(self.texts)
 
     @property
@@ -99,9 +139,9 @@ class Segmentation:
         return area_percent(self.mask, self.field_of_view)
 
     @cached_property
-    def regions(self) -> int:
-        """Number of separate lesion regions; pixels that touch at a corner are one region."""
-        return count_regions(self.mask)
+    def regions(self) -> tuple[Region, ...]:
+        """The separate lesion regions, row by row; pixels that touch at a corner are one region."""
+        return find_regions(self.mask, self.probability)
 
     @property
     def mean_probability(self) -> float:
@@ -117,6 +157,38 @@ class Segmentation:
     def _mean_and_max(self) -> tuple[float, float]:
         inside = self.probability[self.field_of_view]
         return float(inside.mean(dtype=np.float64)), float(inside.max())
+
+    def at(self, threshold: float) -> Segmentation:
+        """Return the same result at another threshold; the arrays are shared.
+
+        Args:
+            threshold: Least probability of a lesion pixel, in [0, 1].
+
+        Raises:
+            PromptError: The threshold is out of range.
+        """
+        if not 0 <= threshold <= 1:  # also refuses NaN
+            raise PromptError(f"The threshold is a probability in [0, 1], got {threshold:g}.")
+        return replace(self, threshold=float(threshold))
+
+    def summary(self) -> SegmentationSummary:
+        """Return what is light enough to send between processes: figures, regions, the mask."""
+        return SegmentationSummary(
+            lesion=self.lesion,
+            abbreviation=self.abbreviation,
+            texts=self.texts,
+            threshold=self.threshold,
+            size=(self.probability.shape[0], self.probability.shape[1]),
+            area_px=self.area_px,
+            area_percent=self.area_percent,
+            regions=self.regions,
+            mean_probability=self.mean_probability,
+            max_probability=self.max_probability,
+            doubt=self.doubt,
+            model_id=self.origin.model_id,
+            revision=self.origin.revision,
+            packed_mask=pack_mask(self.mask),
+        )
 
     def overlay(
         self,
@@ -136,7 +208,7 @@ class Segmentation:
             An RGB picture of the size of the photograph.
 
         Raises:
-            ValueError: ``fill`` or ``line_width`` is out of range.
+            ValueError: `fill` or `line_width` is out of range.
         """
         layer = Layer(self.mask, colour or lesion_colour(self.lesion))
         return draw_layers(self.image, [layer], fill=fill, line_width=line_width)
@@ -149,10 +221,10 @@ class Segmentation:
         """Write one picture of this result, whole or not at all.
 
         Args:
-            path: The file to write. Masks and maps end in ``.png``; overlays may also end in
-                ``.jpg`` or ``.tif``.
-            content: ``"mask"`` as 8-bit grey, 0 and 255; ``"probability"`` and ``"prior"`` as
-                8-bit grey, 0..255 for [0, 1]; ``"overlay"`` in colour.
+            path: The file to write. Masks and maps end in `.png`; overlays may also end in
+                `.jpg` or `.tif`.
+            content: `"mask"` as 8-bit grey, 0 and 255; `"probability"` and `"prior"` as 8-bit
+                grey, 0..255 for [0, 1]; `"overlay"` in colour.
 
         Returns:
             The path written.
@@ -169,49 +241,16 @@ class Segmentation:
             return save_map(self.prior, path)
         if content == "overlay":
             return save_picture(self.overlay(), path)
-        raise ValueError(f"content must be mask, probability, prior or overlay, got {content!r}")
+        raise ValueError(f"content must be mask, probability, prior or overlay, got {content!r}.")
 
-    def measurements(self) -> dict[str, Any]:
-        """What ``lesions.csv`` says of this result, by column: all but the image's name."""
-        return {
-            "lesion": self.lesion,
-            "text": self.text,
-            "threshold": self.threshold,
-            "regions": self.regions,
-            "area_px": self.area_px,
-            "area_percent_of_field_of_view": round(self.area_percent, 6),
-            "mean_probability": round(self.mean_probability, 6),
-            "max_probability": round(self.max_probability, 6),
-            "model": self.model_id,
-            "revision": self.revision,
-        }
+    def _repr_png_(self) -> bytes:
+        """Show the overlay in a notebook, scaled down."""
+        return to_png(self.overlay())
 
 
-def overlay_all(
-    results: Mapping[str, Segmentation] | Iterable[Segmentation], *, fill: float = 0.2
-) -> Image.Image:
-    """Draw several lesions of one photograph on it, with a legend below.
-
-    Args:
-        results: What ``segment`` returned for several lesions, all of the same photograph.
-        fill: Share of the colour in each lesion's tint, in [0, 1].
-
-    Returns:
-        An RGB picture, as wide as the photograph and higher by the legend.
-
-    Raises:
-        ValueError: There is no result, or they are of photographs of different size.
-    """
-    results = list(results.values() if isinstance(results, Mapping) else results)
-    if not results:
-        raise ValueError("there is no result to draw")
-    layers = [
-        Layer(
-            result.mask,
-            lesion_colour(result.lesion),
-            f"{result.lesion}: {result.regions} region{'' if result.regions == 1 else 's'}, "
-            f"{result.area_percent:.2f} % of the field of view",
-        )
-        for result in results
-    ]
-    return add_legend(draw_layers(results[0].image, layers, fill=fill), layers)
+def to_png(picture: Image.Image) -> bytes:
+    """Return a picture as PNG, scaled down to what a notebook shows."""
+    picture.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    return file.getvalue()

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CELL = 16
-"""Pixels of one cell of the image embedding; tiles start and end on whole cells."""
+from tp_drseg.modules.constants import EMBEDDING_STRIDE
 
 NOWHERE = -1e4
 """The logit where no tile is: its sigmoid is 0, and 0 times it is no NaN."""
@@ -20,7 +19,7 @@ class Tiles:
     """Square tiles on a padded working frame.
 
     Attributes:
-        size: height and width of the padded working frame, in pixels; multiples of `CELL`.
+        size: height and width of the padded working frame, in pixels; multiples of 16.
         side: of a tile, in pixels.
         corners: x and y of the first pixel of each tile.
     """
@@ -38,7 +37,9 @@ class Tiles:
             side: of a tile, in pixels, at most the frame's.
             overlap: share of a tile that the next one covers too, at least, in [0, 1).
         """
-        step = max(CELL, int(side * (1 - overlap)) // CELL * CELL)
+        # tiles start and end on whole cells of the image embedding
+        cell = EMBEDDING_STRIDE
+        step = max(cell, int(side * (1 - overlap)) // cell * cell)
         rows, columns = (list(_starts(length, side, step)) for length in size)
         return cls(size, side, tuple((x, y) for y in rows for x in columns))
 
@@ -83,7 +84,9 @@ def _starts(length: int, side: int, step: int) -> Iterator[int]:
 
 def _gaussian(side: int) -> Tensor:
     """Weights `(side, side)` that fall from a tile's centre; a standard deviation of side / 8."""
-    distance = (torch.arange(side) + 0.5) / side - 0.5
+    # on the processor and in float32, whatever the process has as its default
+    steps = torch.arange(side, dtype=torch.float32, device="cpu")
+    distance = (steps + 0.5) / side - 0.5
     falling = torch.exp(-0.5 * (distance * 8) ** 2)
     # corners keep some weight: alone they would divide rounding errors
     return (falling[:, None] * falling).clamp(min=1e-3)

@@ -91,6 +91,11 @@ class Lesion:
             seen.add(folded)
 
     @property
+    def file_label(self) -> str:
+        """The abbreviation as it appears in file names: letters, digits, hyphens, underscores."""
+        return re.sub(r"[^\w-]", "_", self.abbreviation)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """Texts of the descriptions, in order; never a held-out one."""
         return tuple(description.text for description in self.descriptions)
@@ -242,7 +247,7 @@ class LesionCatalog:
             + (f" Did you mean {' or '.join(meant)}?" if meant else "")
             + f" Known lesions: {known}. To segment another lesion, teach it to a model with a "
             "description and masks (`tp-drseg finetune --lesions my.yaml`); for the prior of any "
-            "text, use `model.explain(image, text)`."
+            "text, use `model.prior_map(image, text)`."
         )
 
 

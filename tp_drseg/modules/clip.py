@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from textwrap import shorten
 from typing import Any
 
 import open_clip
@@ -15,7 +16,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
-from tp_drseg.errors import ConfigError
+from tp_drseg.errors import ConfigError, PromptError
 from tp_drseg.modules.fundus_tower import FundusTower
 
 
@@ -56,8 +57,19 @@ def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
-    """CLIP's byte-pair tokens, `(T, context_length)` int64; the vocabulary is open_clip's own."""
-    return _tokenizer(context_length)(list(texts))  # type: ignore[no-any-return]
+    """Return CLIP's byte-pair tokens, `(T, context_length)` int64, in open_clip's vocabulary.
+
+    Raises:
+        PromptError: A text has more tokens than CLIP reads.
+    """
+    tokenizer, most = _tokenizer(context_length), context_length - 2  # beside start and end
+    for text in texts:
+        if (count := len(tokenizer.encode(text))) > most:
+            raise PromptError(
+                f"A description has {count} tokens (pieces of words), and CLIP reads at most "
+                f"{most}: shorten {shorten(text, 60)!r}, or give its parts as several descriptions."
+            )
+    return tokenizer(list(texts))  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=4)

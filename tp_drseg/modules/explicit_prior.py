@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
 from tp_drseg.modules.clip import dense_image_features, encode_text, tokenize
-from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
-from tp_drseg.modules.exact import ExactParts, float32_or_longer
+from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
+from tp_drseg.modules.precision import ExactParts, float32_or_longer
 
 _MOST_TEXTS = 1000
 """Text features that are kept: some 2 MB."""
+
+_AT_ONCE = 4
+"""Prompts in one product with the image features."""
 
 
 class ExplicitPriorEncoder(ExactParts):
@@ -41,8 +44,9 @@ class ExplicitPriorEncoder(ExactParts):
         self.clip: Any = clip.requires_grad_(False).eval()
         self.image_size = image_size
         self.features = features
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        for name, values in (("pixel_mean", CLIP_PIXEL_MEAN), ("pixel_std", CLIP_PIXEL_STD)):
+            buffer = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, buffer, persistent=False)
 
         self._text_features: dict[Hashable, Tensor] = {}
         self.register_load_state_dict_post_hook(_forget_texts)  # type: ignore[no-untyped-call]
@@ -123,7 +127,12 @@ def _forget_texts(encoder: ExplicitPriorEncoder, _: object) -> None:
 
 def similarity(image_features: Tensor, text_features: Tensor) -> Tensor:
     """Cosine `S` of unit features: `(B, D, h, w)` and `(L, D)` give `(B, L, h, w)` in [-1, 1]."""
-    return torch.einsum("bdhw,ld->blhw", image_features, text_features.to(image_features.dtype))
+    text_features = text_features.to(image_features.dtype)
+    # always as many at once: what a prompt gets must not depend on how many others are asked
+    count = len(text_features)
+    padded = F.pad(text_features, (0, 0, 0, -count % _AT_ONCE))
+    maps = [torch.einsum("bdhw,ld->blhw", image_features, some) for some in padded.split(_AT_ONCE)]
+    return torch.cat(maps, dim=1)[:, :count]
 
 
 def min_max(similarities: Tensor, where: Tensor | None = None) -> Tensor:

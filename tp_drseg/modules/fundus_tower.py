@@ -9,8 +9,8 @@ from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
 from tp_drseg.modules.attention import fuse_tiny_vit
-from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
-from tp_drseg.modules.exact import ExactParts
+from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
+from tp_drseg.modules.precision import ExactParts
 
 # what CLIP's normalisation is turned into: ImageNet's, which MobileSAM was trained with
 _SAM_MEAN, _SAM_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -53,7 +53,10 @@ class FundusTower(ExactParts):
             nn.GELU(),
             nn.Conv2d(width, output_dim, kernel_size=1),
         )
-        ours, theirs = torch.tensor([PIXEL_STD, PIXEL_MEAN]), torch.tensor([_SAM_STD, _SAM_MEAN])
+        ours, theirs = (
+            torch.tensor(statistics, dtype=torch.float32)
+            for statistics in ((CLIP_PIXEL_STD, CLIP_PIXEL_MEAN), (_SAM_STD, _SAM_MEAN))
+        )
         self.register_buffer("scale", (ours[0] / theirs[0]).view(3, 1, 1), persistent=False)
         self.register_buffer(
             "shift", ((ours[1] - theirs[1]) / theirs[0]).view(3, 1, 1), persistent=False

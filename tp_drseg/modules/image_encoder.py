@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
 from tp_drseg.modules.attention import fuse_sam, fuse_tiny_vit
-from tp_drseg.modules.exact import ExactParts, no_longer_than
+from tp_drseg.modules.constants import EMBEDDING_DIM
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
-
-EMBEDDING_DIM = 256
-"""Channels of SAM's image embedding."""
+from tp_drseg.modules.precision import ExactParts, no_longer_than
 
 
 class Backbone(Protocol):
@@ -185,7 +183,7 @@ def build_backbone(config: ImageEncoderConfig, image_size: int) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class SharedFeatures:
+class ImageFeatures:
     """What one image gives every lesion alike: all that comes before the first tuning.
 
     Attributes:
@@ -196,6 +194,13 @@ class SharedFeatures:
 
     feature: Tensor
     detail: tuple[Tensor, ...] = ()
+
+    def split(self) -> list[ImageFeatures]:
+        """Return the images one by one, B = 1."""
+        return [
+            ImageFeatures(self.feature[i, None], tuple(x[i, None] for x in self.detail))
+            for i in range(len(self.feature))
+        ]
 
 
 class InjectedImageEncoder(ExactParts):
@@ -264,8 +269,8 @@ class InjectedImageEncoder(ExactParts):
         self._start = torch.compile(self._start, dynamic=False)  # type: ignore[method-assign]
         self.inject = torch.compile(self.inject, dynamic=False)  # type: ignore[method-assign]
 
-    def shared(self, images: Tensor) -> SharedFeatures:
-        """The part that no prior touches, to be run once an image.
+    def encode_image(self, images: Tensor) -> ImageFeatures:
+        """Run the part that no prior touches, once an image.
 
         Blocks before the first one that learns make no graph, since nothing in them asks for a
         gradient.
@@ -282,7 +287,7 @@ class InjectedImageEncoder(ExactParts):
         for index in range(frozen, last + 1):
             x = outputs[index] = self._shared_block(index, x)
         detail = tuple(outputs[index] for index in self.backbone.detail_blocks)
-        return SharedFeatures(self._shortened(outputs[self.untuned - 1]), detail)
+        return ImageFeatures(self._shortened(outputs[self.untuned - 1]), detail)
 
     def _start(self, images: Tensor, stop: int) -> tuple[Tensor, dict[int, Tensor]]:
         """What the last block before `stop` gives, and by block what is used; -1 is the stem."""
@@ -307,7 +312,7 @@ class InjectedImageEncoder(ExactParts):
         """The part from the first injector on.
 
         Args:
-            feature: `SharedFeatures.feature`, one item a prompt.
+            feature: `ImageFeatures.feature`, one item a prompt.
             prior: `P_e`, `(B, 1, h, w)` in [0, 1].
 
         Returns:
@@ -323,5 +328,5 @@ class InjectedImageEncoder(ExactParts):
         return self.backbone.head(x)  # type: ignore[no-any-return]
 
     def forward(self, images: Tensor, prior: Tensor) -> Tensor:
-        """`inject(shared(images).feature, prior)`."""
-        return self.inject(self.shared(images).feature, prior)
+        """`inject(encode_image(images).feature, prior)`."""
+        return self.inject(self.encode_image(images).feature, prior)

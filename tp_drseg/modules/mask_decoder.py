@@ -12,7 +12,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
-from tp_drseg.modules.image_encoder import EMBEDDING_DIM
+from tp_drseg.modules.constants import EMBEDDING_DIM
 
 
 class MaskDecoder(SAMMaskDecoder):  # type: ignore[misc]

@@ -181,7 +181,7 @@ def only_new_groups(model: TPDRSeg, known: int) -> Iterator[None]:
         kept[:known] = 0
         return kept
 
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.network.named_parameters())
     opened = [parameters[name] for name in CLASS_GROUPS]
     before = [p.requires_grad for p in opened]
     handles = []
@@ -207,7 +207,9 @@ def prior_contrast(model: TPDRSeg, crops: Crops, lesions: Sequence[Lesion]) -> d
     found = {}
     for lesion in lesions:
         index = model.catalog.index(lesion.name)
-        text = model.explicit_prior.text_features(model.prompt_texts(lesion)).cpu()
+        text = model.network.explicit_prior.text_features(
+            model.config.prompt_texts(lesion.name)
+        ).cpu()
         sums = torch.zeros(2, 2, dtype=torch.float64)
         for photograph, (features, where) in zip(crops.photographs, crops.features, strict=True):
             prior = min_max(similarity(features.float(), text[None]), where)[0, 0]

@@ -24,18 +24,18 @@ def start_from(parent: TPDRSeg, changes: Mapping[str, Any]) -> TPDRSeg:
         ConfigError: for an unknown field or an impossible value.
         TrainingError: when not one tensor fits.
     """
-    model = TPDRSeg(
+    model = TPDRSeg.build(
         parent.config.replace(
             provenance=_child(parent), inference={"operating_points": {}}
         ).replace(**changes)
     )
-    own, given = model.state_dict(), parent.state_dict()
+    own, given = model.network.state_dict(), parent.network.state_dict()
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise TrainingError("Not one tensor of the checkpoint fits the changed configuration.")
     if anew := sorted({".".join(k.split(".")[:3]) for k in own.keys() - fitting.keys()}):
         logger.info("start anew: %s", ", ".join(anew))
-    model.load_state_dict(own | fitting)
+    model.network.load_state_dict(own | fitting)
     return model
 
 
@@ -51,13 +51,13 @@ def with_lesions(parent: TPDRSeg, lesions: Sequence[Lesion]) -> TPDRSeg:
     catalog: LesionCatalog = parent.catalog
     for lesion in lesions:
         catalog = catalog.add(lesion)
-    model = TPDRSeg(parent.config.replace(lesions=catalog, provenance=_child(parent)))
-    known, fresh = len(parent.catalog), model.state_dict()
-    for name, value in parent.state_dict().items():
+    model = TPDRSeg.build(parent.config.replace(lesions=catalog, provenance=_child(parent)))
+    known, fresh = len(parent.catalog), model.network.state_dict()
+    for name, value in parent.network.state_dict().items():
         if name in ("prompt_generator.class_weight", "prompt_generator.class_bias"):
             value = torch.cat([value, fresh[name][known:].to(value)])
         fresh[name] = value
-    model.load_state_dict(fresh)
+    model.network.load_state_dict(fresh)
     return model
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.modules.clip import build_clip, dense_image_features, tokenize
-from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
 from tp_drseg.training.clip import train as training
 from tp_drseg.training.clip.train import (
     PATCH_COVERAGE,
@@ -183,7 +183,7 @@ def test_it_tells_two_colours_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     with torch.inference_mode():
         texts = ["bright red spot", "lemon yellow spot"]
         text = F.normalize(clip.encode_text(tokenize(texts, 77)), dim=-1)
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_PIXEL_MEAN, CLIP_PIXEL_STD))
         image = (photographs[0].image / 255 - mean) / std
         features = F.normalize(dense_image_features(clip.visual, image[None], "value"), dim=1)[0]
         cosine = torch.einsum("dhw,td->thw", features, text)

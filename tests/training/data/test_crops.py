@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tp_drseg.errors import LesionError, TrainingError
-from tp_drseg.modules.clicks import Clicks
+from tp_drseg.modules.points import Points
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.batch import Batch, collate
 from tp_drseg.training.data.crops import Crops
@@ -31,8 +31,8 @@ def same(one: Batch, other: Batch) -> bool:
         return (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
 
     def tensors(batch: Batch) -> list[Tensor | None]:
-        clicks = batch.clicks
-        given = [None, None] if clicks is None else [clicks.coordinates, clicks.labels]
+        clicks = batch.points
+        given = [None, None] if clicks is None else [clicks.coords, clicks.labels]
         return [batch.images, batch.priors, batch.targets, batch.scored, batch.classes, *given]
 
     pairs = zip(tensors(one), tensors(other), strict=True)
@@ -51,7 +51,7 @@ def test_a_crop(make_crops: MakeCrops) -> None:
         assert batch.targets.shape == (1, 2, 32, 32)  # a detail head has half of the resolution
         assert batch.targets.min() >= 0 and batch.targets.max() <= 1
         assert batch.classes.shape == (1, 2) and batch.classes[0, 0] < batch.classes[0, 1]
-        assert batch.scored is None and batch.clicks is None
+        assert batch.scored is None and batch.points is None
         assert batch.names == (crops.name(number),)
         assert batch.names != ("healthy",) or not batch.targets.any()
 
@@ -80,15 +80,15 @@ def test_other_processes_cut_the_same_crops(make_crops: MakeCrops) -> None:
 def test_collate() -> None:
     def batch(name: str, scored: Tensor | None, clicks: bool) -> Batch:
         one = torch.ones(1, 2, 4, 4)
-        given = Clicks(torch.zeros(2, 4, 2), torch.ones(2, 4)) if clicks else None
+        given = Points(torch.zeros(2, 4, 2), torch.ones(2, 4)) if clicks else None
         return Batch(one, one, one, scored, torch.tensor([[0, 1]]), given, (name,))
 
     both = collate([batch("a", None, True), batch("b", torch.zeros(1, 2, 4, 4), True)])
     assert both.names == ("a", "b") and both.images.shape == (2, 2, 4, 4)
     assert both.scored is not None and both.scored[0].all() and not both.scored[1].any()
-    assert both.clicks is not None and both.clicks.coordinates.shape == (4, 4, 2)
+    assert both.points is not None and both.points.coords.shape == (4, 4, 2)
     plain = collate([batch("a", None, False), batch("b", None, False)])
-    assert plain.scored is None and plain.clicks is None
+    assert plain.scored is None and plain.points is None
 
 
 def test_masks_lie_over_the_image(make_crops: MakeCrops) -> None:
@@ -266,12 +266,12 @@ def test_ask(make_crops: MakeCrops) -> None:
 @pytest.mark.parametrize("size", [1, 4])
 def test_clicks_are_decided_for_a_whole_step(make_crops: MakeCrops, size: int) -> None:
     crops = make_crops(clicks=0.5, batch_size=size, lesions=1, light=False)
-    given = [crops[number].clicks is not None for number in range(16 * size)]
+    given = [crops[number].points is not None for number in range(16 * size)]
     steps = [given[i : i + size] for i in range(0, len(given), size)]
     assert all(len(set(step)) == 1 for step in steps)
     assert 2 < sum(step[0] for step in steps) < 14
-    clicks = next(c for n in range(16 * size) if (c := crops[n].clicks) is not None)
-    assert clicks.coordinates.shape == (1, 4, 2) and clicks.labels.shape == (1, 4)
+    clicks = next(c for n in range(16 * size) if (c := crops[n].points) is not None)
+    assert clicks.coords.shape == (1, 4, 2) and clicks.labels.shape == (1, 4)
 
 
 def test_the_whole_photograph(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:

@@ -13,13 +13,13 @@ Make = Callable[..., Any]
 
 def counting(model: Any) -> list[int]:
     """How often the encoder's beginning has been computed, in the last place."""
-    calls, stem = [0], model.image_encoder.backbone.stem
+    calls, stem = [0], model.network.image_encoder.backbone.stem
 
     def counted(images: torch.Tensor) -> torch.Tensor:
         calls[0] += 1
         return stem(images)
 
-    model.image_encoder.backbone.stem = counted
+    model.network.image_encoder.backbone.stem = counted
     return calls
 
 
@@ -33,7 +33,7 @@ def test_what_is_remembered_is_what_would_be_computed(
     model = make_model(kind, tuning=tuning, injector_blocks=(4 if kind == "tiny_vit" else 1,))
     images = 255 * torch.rand(2, 1, 3, 64, 64)
     priors, classes = torch.rand(1, 2, 4, 4), torch.tensor([0, 1])
-    model.train()
+    model.network.train()
     expected = [model(x, priors, classes) for x in images]
     calls = counting(model)
     with cached_features(model):
@@ -41,11 +41,11 @@ def test_what_is_remembered_is_what_would_be_computed(
             for x, logits in zip(images, expected, strict=True):
                 assert torch.equal(model(x, priors, classes), logits)
         assert calls == [2]
-        model.eval()
+        model.network.eval()
         for _ in range(2):
             model(images[0], priors, classes)
         assert calls == [4]
-    model.train()
+    model.network.train()
     assert torch.equal(model(images[0], priors, classes), expected[0])
     assert calls == [5]
 
@@ -54,14 +54,14 @@ def test_what_learns_is_not_remembered(make_model: Make) -> None:
     model = make_model("tiny_vit").train()
     image = 255 * torch.rand(1, 3, 64, 64)
     priors, classes = torch.rand(1, 1, 4, 4), torch.tensor([0])
-    model.detail_head.requires_grad_(True)
-    torch.nn.init.normal_(model.detail_head.choose.layers[-1].weight)
+    model.network.detail_head.requires_grad_(True)
+    torch.nn.init.normal_(model.network.detail_head.choose.layers[-1].weight)
     with cached_features(model):
         before = model(image, priors, classes)
         with torch.no_grad():
-            model.detail_head.last.bias += 1
+            model.network.detail_head.last.bias += 1
         assert not torch.equal(model(image, priors, classes), before)
-    model.image_encoder.backbone.requires_grad_(True)
+    model.network.image_encoder.backbone.requires_grad_(True)
     calls = counting(model)
     with cached_features(model):
         for _ in range(2):

@@ -8,10 +8,10 @@ from tp_drseg.training.engine.parameter_groups import parameter_groups
 
 
 def test_by_itself_the_model_s_own_choice_learns(model: TPDRSeg) -> None:
-    own = {name for name, _ in model.trained_parameters()}
+    own = {name for name, _ in model.network.trained_parameters()}
     groups = parameter_groups(model, {})
     assert groups.keys() == {1.0} and set(groups[1.0]) == own
-    assert {name for name, _ in model.trained_parameters()} == own
+    assert {name for name, _ in model.network.trained_parameters()} == own
 
 
 def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
@@ -24,7 +24,7 @@ def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
     assert all(name.startswith(stage) and ".mlp." not in name for name in groups[0.3])
     assert all(name.startswith("detail_head.") for name in groups[3])
     assert {name.split(".")[0] for name in groups[1.0]} == {"image_encoder", "prompt_generator"}
-    asked = {name for name, p in model.named_parameters() if p.requires_grad}
+    asked = {name for name, p in model.network.named_parameters() if p.requires_grad}
     assert asked == {name for own in groups.values() for name in own}
     # timm caches what it makes of these
     assert not any(name.endswith("attention_biases") for name in asked)

@@ -55,7 +55,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def weights(model: TPDRSeg) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
+    return {name: value.clone() for name, value in model.network.state_dict().items()}
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -68,7 +68,7 @@ def test_it_learns_what_it_may(make_trainer: MakeTrainer, tmp_path: Path) -> Non
         tmp_path, steps=16, learning_rate=5e-3, averaging=0.5, clicks=0.3, parts={}
     )
     before = weights(trainer.model)
-    learning = {name for name, _ in trainer.model.trained_parameters()}
+    learning = {name for name, _ in trainer.model.network.trained_parameters()}
     model = trainer.run()
     assert model is trainer.model and not model.training
     found = losses(tmp_path)
@@ -122,7 +122,7 @@ def test_the_average_of_the_weights(make_trainer: MakeTrainer, tmp_path: Path) -
     for step, value in enumerate(seen, 1):
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
-    torch.testing.assert_close(model.state_dict()[name], expected)
+    torch.testing.assert_close(model.network.state_dict()[name], expected)
     assert not torch.equal(expected, seen[-1])
     last = make_trainer(tmp_path / "last", averaging=0.0, steps=3).run()
     assert torch.equal(last.state_dict()[name], seen[-1])
@@ -243,7 +243,7 @@ def test_what_is_not_annotated_teaches_nothing(
     plain = photograph("one", 1, annotated=(True, True, False))
     fields = {"photographs": [plain], "lesions": 0, "weight_decay": 0.0, "steps": 3}
     trainer = make_trainer(tmp_path, **fields)
-    before = trainer.model.prompt_generator.class_weight.detach().clone()
+    before = trainer.model.network.prompt_generator.class_weight.detach().clone()
     after = trainer.run().prompt_generator.class_weight
     assert torch.equal(after[2], before[2])
     assert not torch.equal(after[0], before[0]) and not torch.equal(after[1], before[1])
@@ -251,7 +251,7 @@ def test_what_is_not_annotated_teaches_nothing(
 
 @torch.no_grad()
 def spoil(model: TPDRSeg) -> None:
-    model.prompt_generator.class_bias.fill_(torch.nan)
+    model.network.prompt_generator.class_bias.fill_(torch.nan)
 
 
 def test_a_loss_that_is_not_finite_names_its_photographs(

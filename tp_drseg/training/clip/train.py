@@ -20,7 +20,7 @@ from tp_drseg.checkpoints.backbones import load_trunk, read_sam
 from tp_drseg.config import SMALL_CLIP
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.modules.clip import build_clip, tokenize
-from tp_drseg.modules.clip_statistics import PIXEL_MEAN, PIXEL_STD
+from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
 from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.geometric import Crop
@@ -178,7 +178,7 @@ def _views(
 
     A view holds most of the field of view, turned, mirrored, scaled and in another light.
     """
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_PIXEL_MEAN, CLIP_PIXEL_STD))
     for number, photograph in enumerate(photographs):
         for _ in range(count):
             draw = torch.rand(5, generator=generator).tolist()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tp_drseg.modules.clicks import Clicks
+from tp_drseg.modules.points import Points
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Batch:
         targets: `(B, L, h, w)` in [0, 1], on the grid of the logits.
         scored: the same shape, 0 where the annotation says nothing; None when it always does.
         classes: `(B, L)`, places in the catalog.
-        clicks: for the B * L prompts, or None.
+        points: for the B * L prompts, or None.
         names: of the B photographs.
     """
 
@@ -30,7 +30,7 @@ class Batch:
     targets: Tensor
     scored: Tensor | None
     classes: Tensor
-    clicks: Clicks | None
+    points: Points | None
     names: tuple[str, ...]
 
 
@@ -41,12 +41,10 @@ def collate(batches: Sequence[Batch]) -> Batch:
         scored = torch.cat(
             [torch.ones_like(b.targets) if b.scored is None else b.scored for b in batches]
         )
-    given = [b.clicks for b in batches if b.clicks is not None]
+    given = [b.points for b in batches if b.points is not None]
     clicks = None
     if given:
-        clicks = Clicks(
-            torch.cat([c.coordinates for c in given]), torch.cat([c.labels for c in given])
-        )
+        clicks = Points(torch.cat([c.coords for c in given]), torch.cat([c.labels for c in given]))
     return Batch(
         torch.cat([b.images for b in batches]),
         torch.cat([b.priors for b in batches]),

@@ -88,10 +88,13 @@ class Crops(Dataset[Batch]):
                 f"halve. Set training.mosaic to 0."
             )
         self.extent = self.size / model.config.inference.working_diameter
-        self.stride = 2 if model.detail_head is not None else 4
+        self.stride = model.network.logit_stride
         self.texts = [
             torch.stack(
-                [model.explicit_prior.text_features(t).cpu() for t in model.prompt_texts(x)]
+                [
+                    model.network.explicit_prior.text_features(t).cpu()
+                    for t in model.config.prompt_texts(x.name)
+                ]
             )
             for x in catalog
         ]
@@ -225,7 +228,7 @@ class Crops(Dataset[Batch]):
 @torch.no_grad()
 def _clip_features(model: TPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
     """CLIP's dense features in half precision, and the patches inside of the field of view."""
-    encoder = model.explicit_prior
+    encoder = model.network.explicit_prior
     image = F.interpolate(
         photograph.image[None].float() / 255, size=encoder.image_size, mode="bilinear",
         align_corners=False, antialias=True,

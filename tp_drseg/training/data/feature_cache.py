@@ -9,36 +9,36 @@ from typing import Any
 
 from torch import Tensor
 
-from tp_drseg.model import TPDRSeg
-from tp_drseg.modules.image_encoder import SharedFeatures
+from tp_drseg.modules.image_encoder import ImageFeatures
+from tp_drseg.modules.network import TPDRSegNetwork
 
 
 @contextmanager
-def cached_features(model: TPDRSeg) -> Iterator[None]:
-    """For a while, a model in training keeps its shared features of every image that it sees.
+def cached_features(network: TPDRSegNetwork) -> Iterator[None]:
+    """Let a network in training keep, for a while, its shared features of every image that it sees.
 
     Those of the detail head too, if it is frozen. What learns is never kept: where a part of the
     encoder learns, all is computed each time as before.
     """
-    head = model.detail_head
+    head = network.detail_head
     frozen = head is None or not any(p.requires_grad for p in head.parameters())
-    owner: Any = model if frozen else model.image_encoder
-    compute = owner.shared
-    store: dict[bytes, SharedFeatures] = {}
+    owner: Any = network if frozen else network.image_encoder
+    compute = owner.encode_image
+    store: dict[bytes, ImageFeatures] = {}
 
-    def shared(images: Tensor) -> SharedFeatures:
-        if not model.training:  # a look at validation photographs
+    def encode_image(images: Tensor) -> ImageFeatures:
+        if not network.training:  # a look at validation photographs
             return compute(images)  # type: ignore[no-any-return]
         key = hashlib.blake2b(images.cpu().numpy().tobytes()).digest()
         if key in store:
             return store[key]
-        found: SharedFeatures = compute(images)
+        found: ImageFeatures = compute(images)
         if not any(x.requires_grad for x in (found.feature, *found.detail)):
             store[key] = found
         return found
 
-    owner.shared = shared
+    owner.encode_image = encode_image
     try:
         yield
     finally:
-        del owner.shared  # the method of the class is back
+        del owner.encode_image  # the method of the class is back

@@ -7,15 +7,15 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from tp_drseg.modules.clicks import BESIDE, BOTTOM_RIGHT, IGNORED, ON, TOP_LEFT, Clicks
+from tp_drseg.modules.points import BACKGROUND, BOTTOM_RIGHT, FOREGROUND, PADDING, TOP_LEFT, Points
 from tp_drseg.training.data.draws import integer, uniform
 
 
-def simulate_points(target: Tensor, scale: int, generator: torch.Generator) -> Clicks:
+def simulate_points(target: Tensor, scale: int, generator: torch.Generator) -> Points:
     """Simulate four tokens a lesion: a point on it, a point beside it, and the corners of a box.
 
     Where a lesion is present, half of the time its point and half of the time the box round one
-    of its regions is given; the rest is `IGNORED`.
+    of its regions is given; the rest is `PADDING`.
 
     Args:
         target: `(L, h, w)` in [0, 1].
@@ -24,20 +24,20 @@ def simulate_points(target: Tensor, scale: int, generator: torch.Generator) -> C
     """
     count = len(target)
     coordinates = torch.zeros(count, 4, 2, dtype=torch.float32, device="cpu")
-    labels = torch.full((count, 4), IGNORED, dtype=torch.int64, device="cpu")
+    labels = torch.full((count, 4), PADDING, dtype=torch.int64, device="cpu")
     for i, mask in enumerate(target >= 0.5):
         beside = _pick((~mask).nonzero(), generator)
         if beside is not None and uniform(generator) < 0.5:
-            coordinates[i, 1], labels[i, 1] = beside, BESIDE
+            coordinates[i, 1], labels[i, 1] = beside, BACKGROUND
         if (on := _pick(mask.nonzero(), generator)) is None:
             continue
         if uniform(generator) < 0.5:
-            coordinates[i, 0], labels[i, 0] = on, ON
+            coordinates[i, 0], labels[i, 0] = on, FOREGROUND
         else:
             coordinates[i, 2:] = _box_round(mask, on)
             labels[i, 2:] = labels.new_tensor([TOP_LEFT, BOTTOM_RIGHT])
     # a click counts from the centre of the first pixel
-    return Clicks(coordinates * scale - 0.5, labels)
+    return Points(coordinates * scale - 0.5, labels)
 
 
 def _pick(places: Tensor, generator: torch.Generator) -> Tensor | None:

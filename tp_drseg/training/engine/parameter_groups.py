@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from torch import nn
 
 from tp_drseg.errors import TrainingError
-from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.network import TPDRSegNetwork
 
 # while SAM's encoder is in evaluation mode, timm keeps what it makes of these in a cache
 _NEVER = "attention_biases"
 
 
 def parameter_groups(
-    model: TPDRSeg, factors: Mapping[str, float]
+    network: TPDRSegNetwork, factors: Mapping[str, float]
 ) -> dict[float, dict[str, nn.Parameter]]:
     """Sets `requires_grad` and groups what learns by the factor of its learning rate.
 
@@ -25,11 +25,11 @@ def parameter_groups(
         TrainingError: when a beginning names nothing that can learn, such as CLIP, or nothing is
             left to learn.
     """
-    own = {name for name, _ in model.trained_parameters()}
+    own = {name for name, _ in network.trained_parameters()}
     # what the model itself closes elsewhere is used by nothing, or is CLIP
     openable = {
         name
-        for name, _ in model.named_parameters()
+        for name, _ in network.named_parameters()
         if (name in own or name.startswith("image_encoder.backbone.")) and not name.endswith(_NEVER)
     }
     for prefix in factors:
@@ -41,7 +41,7 @@ def parameter_groups(
                 f"is in them."
             )
     groups: dict[float, dict[str, nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in network.named_parameters():
         factor = 1.0 if name in own else 0.0
         matching = [prefix for prefix in factors if name.startswith(prefix)]
         if matching and name in openable:

@@ -87,12 +87,12 @@ class Trainer:
                 f"The model's weights are {model.dtype}, too short to learn. Load it with "
                 f"dtype='float32'; training.precision says what the work in between is done in."
             )
-        groups = parameter_groups(model, config.parts)
+        groups = parameter_groups(model.network, config.parts)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
             "%d of %d parameters learn",
             sum(p.numel() for p in self.parameters.values()),
-            sum(p.numel() for p in model.parameters()),
+            sum(p.numel() for p in model.network.parameters()),
         )
         optimizer = torch.optim.AdamW(
             [
@@ -101,7 +101,7 @@ class Trainer:
             ],
             weight_decay=config.weight_decay,
         )
-        self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
+        self.wrapped, self.optimizer = self.fabric.setup(model.network, optimizer)
         self.average = EMA(list(self.parameters.values()), config.averaging)
         self.progress = Progress()
         if self.state_file.exists():
@@ -137,8 +137,7 @@ class Trainer:
         first = self.fabric.is_global_zero
         with (
             run_folder(self.folder) if first else nullcontext(),
-            self.model.working(),
-            cached_features(self.model) if self.config.fixed_crops else nullcontext(),
+            cached_features(self.model.network) if self.config.fixed_crops else nullcontext(),
         ):
             if first:
                 self.records = Records(self.folder, self.step)
@@ -150,10 +149,11 @@ class Trainer:
             if first:
                 plot_loss(self.folder)
         self.average.swap()
-        return self.model.eval()
+        self.model.network.eval()
+        return self.model
 
     def _run(self) -> None:
-        self.model.train()
+        self.model.network.train()
         started, first = time.monotonic(), self.step
         for batches in self._steps():
             loss, names = self._train_step(batches)
@@ -226,7 +226,7 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         device = self.fabric.device
-        clicks = None if batch.clicks is None else batch.clicks.to(device)
+        clicks = None if batch.points is None else batch.points.to(device)
         classes = batch.classes.to(device)
         # not Fabric's own mixed precision, which would round the inputs, such as clicks, too
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):

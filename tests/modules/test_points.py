@@ -4,14 +4,14 @@ import pytest
 import torch
 from segment_anything.modeling import PromptEncoder
 
-from tp_drseg.modules.clicks import (
-    BESIDE,
+from tp_drseg.modules.points import (
+    BACKGROUND,
     BOTTOM_RIGHT,
-    IGNORED,
-    ON,
+    FOREGROUND,
+    PADDING,
     TOP_LEFT,
-    Clicks,
-    embed_clicks,
+    Points,
+    embed_points,
 )
 
 
@@ -26,10 +26,15 @@ def prompt_encoder() -> PromptEncoder:
 
 @torch.no_grad()
 def test_points_equal_metas(prompt_encoder: PromptEncoder) -> None:
-    coordinates = torch.rand(2, 4, 2) * torch.tensor([96.0, 64.0])
-    labels = torch.tensor([[ON, BESIDE, ON, IGNORED], [BESIDE, BESIDE, IGNORED, ON]])
-    result = embed_clicks(prompt_encoder, Clicks(coordinates, labels))
-    expected = prompt_encoder._embed_points(coordinates, labels, pad=False)
+    coords = torch.rand(2, 4, 2) * torch.tensor([96.0, 64.0])
+    labels = torch.tensor(
+        [
+            [FOREGROUND, BACKGROUND, FOREGROUND, PADDING],
+            [BACKGROUND, BACKGROUND, PADDING, FOREGROUND],
+        ]
+    )
+    result = embed_points(prompt_encoder, Points(coords, labels))
+    expected = prompt_encoder._embed_points(coords, labels, pad=False)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
 
@@ -37,7 +42,7 @@ def test_points_equal_metas(prompt_encoder: PromptEncoder) -> None:
 def test_boxes_equal_metas(prompt_encoder: PromptEncoder) -> None:
     boxes = torch.tensor([[3.0, 5.0, 70.0, 40.0], [0.0, 0.0, 95.0, 63.0]])
     labels = torch.tensor([[TOP_LEFT, BOTTOM_RIGHT]] * 2)
-    result = embed_clicks(prompt_encoder, Clicks(boxes.reshape(2, 2, 2), labels))
+    result = embed_points(prompt_encoder, Points(boxes.reshape(2, 2, 2), labels))
     expected, _ = prompt_encoder(points=None, boxes=boxes, masks=None)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
@@ -48,21 +53,21 @@ def test_points_and_a_box_together_equal_metas(prompt_encoder: PromptEncoder) ->
         torch.tensor([[[10.0, 20.0], [50.0, 3.0]]]),
         torch.tensor([[5.0, 6.0, 30.0, 40.0]]),
     )
-    labels = torch.tensor([[ON, BESIDE]])
+    labels = torch.tensor([[FOREGROUND, BACKGROUND]])
     # with a box Meta's encoder adds no padding point
     expected, _ = prompt_encoder(points=(points, labels), boxes=box, masks=None)
-    clicks = Clicks(
+    clicks = Points(
         torch.cat([points, box.reshape(1, 2, 2)], dim=1),
-        torch.tensor([[ON, BESIDE, TOP_LEFT, BOTTOM_RIGHT]]),
+        torch.tensor([[FOREGROUND, BACKGROUND, TOP_LEFT, BOTTOM_RIGHT]]),
     )
-    torch.testing.assert_close(embed_clicks(prompt_encoder, clicks), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(embed_points(prompt_encoder, clicks), expected, rtol=0, atol=1e-6)
 
 
 @torch.no_grad()
 def test_an_ignored_point_lies_nowhere(prompt_encoder: PromptEncoder) -> None:
-    labels = torch.full((1, 1), IGNORED)
+    labels = torch.full((1, 1), PADDING)
     here, there = (
-        embed_clicks(prompt_encoder, Clicks(torch.full((1, 1, 2), place), labels))
+        embed_points(prompt_encoder, Points(torch.full((1, 1, 2), place), labels))
         for place in (1.0, 50.0)
     )
     assert torch.equal(here, there)

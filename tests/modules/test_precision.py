@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tp_drseg.modules.exact import ExactParts, float32_or_longer, no_longer_than
+from tp_drseg.modules.precision import ExactParts, float32_or_longer, no_longer_than
 
 
 class Inner(nn.Module):

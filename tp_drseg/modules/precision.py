@@ -27,8 +27,8 @@ class ExactParts(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for store, name, before in kept:
             after = store[name]
-            if after.dtype.itemsize < before.dtype.itemsize:
-                after.data = before.to(after.device)
+            if after.dtype.itemsize < min(before.dtype.itemsize, torch.float32.itemsize):
+                after.data = before.to(after.device, torch.float32)
         return self
 
     def _exact_tensors(self) -> Iterator[tuple[dict[str, Any], str]]:

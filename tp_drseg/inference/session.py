@@ -1,0 +1,241 @@
+"""One photograph opened for a model: read and framed once, and asked as often as one likes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tp_drseg.config import TPDRSegConfig
+from tp_drseg.images import FieldOfView, ImageSource, find_field_of_view, fundus_doubt, read_image
+from tp_drseg.inference.geometry import Geometry
+from tp_drseg.inference.placed import PlacedPoints
+from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
+from tp_drseg.inference.request import Asked, Prompt, as_prompt, as_prompts, check_texts
+from tp_drseg.inference.result import Origin, Segmentation
+from tp_drseg.inference.results import Segmentations
+from tp_drseg.inference.tile_logits import TextPrompt, TileLogits
+from tp_drseg.modules.network import TPDRSegNetwork
+
+KEPT_BYTES: Final = 1 << 30
+"""What a session keeps of features and logits: some twenty prompts of the embedded model."""
+
+
+class ImageSession:
+    """A photograph in the frames of one model; what `TPDRSeg.load_image` gives.
+
+    What has been computed is kept, up to `KEPT_BYTES`, until the session is closed: another
+    lesion, another description or a click costs its own part alone. The explicit prior is made
+    once, on the whole field of view: a min-max over a tile without lesions would invent one.
+
+    One thread at a time may use a session; several sessions of one model may be used at once.
+    Close it before the model's weights change.
+
+    Args:
+        network: Whom to ask, in evaluation mode.
+        config: The network's configuration.
+        image: The photograph, see `read_image`.
+        origin: Where the weights came from, for the results.
+        keep: Whether to keep features for the next question.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB, the photograph as read.
+        field_of_view: Where the retina is.
+        doubt: Why it does not look like a colour fundus photograph; None if it does.
+
+    Raises:
+        ImageError: The image cannot be read or holds no field of view.
+
+    Example:
+        >>> from tp_drseg import TPDRSeg
+        >>> model = TPDRSeg.from_pretrained()
+        >>> with model.load_image("examples/retina_with_lesions.jpg") as session:
+        ...     first, again = session.segment("EX"), session.segment("hard exudate")
+        >>> first.area_px == again.area_px
+        True
+    """
+
+    def __init__(
+        self,
+        network: TPDRSegNetwork,
+        config: TPDRSegConfig,
+        image: ImageSource,
+        *,
+        origin: Origin,
+        keep: bool = True,
+    ) -> None:
+        self.network, self.config, self.origin = network, config, origin
+        self.keep = keep
+        self.name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the image"
+        pixels = read_image(image)
+        self.geometry = Geometry(pixels, find_field_of_view(pixels), config)
+        self.doubt = fundus_doubt(self.image, self.field_of_view)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """`(H, W, 3)` uint8 RGB, the photograph as read."""
+        return self.geometry.image
+
+    @property
+    def field_of_view(self) -> FieldOfView:
+        """Where the retina is."""
+        return self.geometry.field_of_view
+
+    def __enter__(self) -> ImageSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free what is kept; the session may still be used."""
+        self.geometry.forget_pixels()
+        for name in ("_working_image", "_clip", "_tile_logits"):
+            self.__dict__.pop(name, None)
+
+    def prepare(self) -> None:
+        """Scale the photograph for both towers: what can be done while the model is busy."""
+        self.geometry.prepare()
+
+    def segment(self, lesion: Asked) -> Segmentation:
+        """Segment one lesion; everything as for `TPDRSeg.segment`."""
+        return self.segment_many([lesion])[0]
+
+    def segment_many(self, lesions: Iterable[Asked] | None = None) -> Segmentations:
+        """Segment several lesions; everything as for `TPDRSeg.segment_many`."""
+        catalog = self.config.lesions
+        prompts = as_prompts(lesions, catalog)
+        working, priors = self._ask(prompts)
+        probability = self.geometry.restore(working)
+        inside = self.field_of_view.mask
+        return Segmentations(
+            tuple(
+                Segmentation(
+                    lesion=prompt.lesion,
+                    abbreviation=catalog.resolve(prompt.lesion).abbreviation,
+                    texts=self._texts(prompt),
+                    threshold=self._threshold(prompt),
+                    probability=own,
+                    working_prior=prior,
+                    frame=self.geometry.frame,
+                    field_of_view=inside,
+                    image=self.image,
+                    doubt=self.doubt,
+                    origin=self.origin,
+                )
+                for prompt, own, prior in zip(
+                    prompts, probability, self.geometry.unpadded(priors[0]), strict=True
+                )
+            ),
+            catalog,
+        )
+
+    def probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+        """Return the probability of L prompts in original pixels, `(L, H, W)` in [0, 1].
+
+        Unlike `segment_many` it takes a lesion as often as one likes, such as with different
+        descriptions.
+        """
+        known = [as_prompt(prompt, self.config.lesions) for prompt in prompts]
+        return self.geometry.restore(self._ask(known)[0])
+
+    def prior_map(self, text: str | Sequence[str]) -> NDArray[np.float32]:
+        """Return the explicit prior of any text; everything as for `TPDRSeg.prior_map`."""
+        texts = check_texts(text)
+        with torch.inference_mode():
+            (restored,) = self.geometry.restore(self._working_priors([texts])[0])
+        return restored  # type: ignore[no-any-return]
+
+    def _ask(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
+        """Return probability `(L, h, w)` and prior `(1, L, h, w)` in the padded working frame."""
+        placed = [PlacedPoints.place(prompt, self.geometry.frame) for prompt in prompts]
+        catalog = self.config.lesions
+        asked = [TextPrompt(catalog.index(p.lesion), self._texts(p)) for p in prompts]
+        self.prepare()
+        with torch.inference_mode():
+            priors = self._working_priors([prompt.texts for prompt in asked])
+            return self._probability(asked, priors, placed), priors
+
+    def _working_priors(self, texts: Sequence[Sequence[str]]) -> Tensor:
+        priors = self._clip.priors(self.network.explicit_prior, texts)
+        diameter = self.config.inference.working_diameter
+        return working_priors(priors, diameter, self.geometry.padded_size)
+
+    def _probability(
+        self,
+        prompts: Sequence[TextPrompt],
+        priors: Tensor,
+        placed: Sequence[PlacedPoints | None],
+    ) -> Tensor:
+        """Blend the tiles' logits and scale them up, then take the sigmoid."""
+        tiles, cells = self.geometry.tiles, prior_cells(priors)
+        logits = []
+        for number, corner in enumerate(tiles.corners):
+            points = [None if own is None else own.in_tile(corner, tiles.side) for own in placed]
+            logits.append(
+                self._tile_logits(
+                    number,
+                    self._working_image,
+                    prompts,
+                    cells,
+                    [None if own is None else own.to(self.network.device) for own in points],
+                )
+            )
+            if not self.keep:
+                self._tile_logits.clear()
+        size = self.geometry.padded_size
+        grown = F.interpolate(tiles.blend(logits)[None], size, mode="bilinear", align_corners=False)
+        return grown[0].sigmoid_()
+
+    @cached_property
+    def _working_image(self) -> Tensor:
+        return self.geometry.padded().to(self.network.device)
+
+    @cached_property
+    def _clip(self) -> CLIPFeatures:
+        geometry = self.geometry
+        return clip_features(
+            self.network.explicit_prior, geometry.clip_pixels, geometry.clip_inside
+        )
+
+    @cached_property
+    def _tile_logits(self) -> TileLogits:
+        return TileLogits(self.network, self.geometry.tiles, KEPT_BYTES)
+
+    def _texts(self, prompt: Prompt) -> tuple[str, ...]:
+        return tuple(prompt.descriptions) or self.config.prompt_texts(prompt.lesion)
+
+    def _threshold(self, prompt: Prompt) -> float:
+        if prompt.threshold is not None:
+            return prompt.threshold
+        return self.config.inference.threshold(prompt.lesion)
+
+
+def encode_together(sessions: Sequence[ImageSession], tiles_at_once: int) -> None:
+    """Run the tiles of several photographs of one network through its encoder in batches.
+
+    A graphics card has room for more than one tile; a processor is kept busy by one.
+
+    Args:
+        sessions: Photographs opened with the same network, which keep what they are given.
+        tiles_at_once: Tiles in a batch.
+    """
+    jobs = [
+        (session, number)
+        for session in sessions
+        for number in range(len(session.geometry.tiles.corners))
+    ]
+    with torch.inference_mode():
+        for start in range(0, len(jobs), tiles_at_once):
+            batch = jobs[start : start + tiles_at_once]
+            tiles = [s.geometry.tiles.cut(s._working_image, number) for s, number in batch]
+            features = batch[0][0].network.encode_image(torch.cat(tiles)).split()
+            for (session, number), own in zip(batch, features, strict=True):
+                session._tile_logits.keep_image_features(number, own)
