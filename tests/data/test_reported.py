@@ -106,7 +106,8 @@ def unusable(request: Any, tmp_path: Path, draw_eye: Callable[[int], Any]) -> Pa
     UNUSABLE[request.param].save(tmp_path / "images" / request.param)
     for name in ("a", "b", Path(request.param).stem):
         _mask(tmp_path / "masks" / "EX" / f"{name}.png", (64, 64))
-    return tmp_path / "images" / request.param
+    name: str = request.param
+    return tmp_path / "images" / name
 
 
 @pytest.mark.xfail(strict=True, reason="check opens only the header")

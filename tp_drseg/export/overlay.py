@@ -1,4 +1,4 @@
-"""Drawing on a photograph: outlined masks, a legend, a heat map."""
+"""Drawing on a photograph: outlined masks, a heat map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from tp_drseg.export.colours import RGB
 from tp_drseg.images.measure import window_of
@@ -73,31 +73,6 @@ def draw_layers(
         _blend(patch, rim & ~line, (0, 0, 0), 0.6)
         _blend(patch, line & ~mask, layer.colour, 1.0)
     return Image.fromarray(canvas)
-
-
-def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
-    """Put a strip with one line a layer below a picture; the picture's own pixels stay as they are.
-
-    Args:
-        picture: An RGB picture.
-        layers: Colours and labels, from top to bottom.
-
-    Returns:
-        An RGB picture, higher by the strip.
-    """
-    size = max(12, round(max(picture.size) / 60))
-    step = round(1.5 * size)
-    strip = Image.new("RGB", (picture.width, step * len(layers) + size // 2), (0, 0, 0))
-    draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(size)
-    for row, layer in enumerate(layers):
-        top = row * step + size // 2
-        draw.rectangle((size // 2, top, size // 2 + size, top + size), fill=layer.colour)
-        draw.text((2 * size, top + size / 2), layer.label, (255, 255, 255), font, anchor="lm")
-    whole = Image.new("RGB", (picture.width, picture.height + strip.height))
-    whole.paste(picture, (0, 0))
-    whole.paste(strip, (0, picture.height))
-    return whole
 
 
 def draw_heat_map(
