@@ -63,6 +63,7 @@ def _mix_up_rgb_and_bgr(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::tp_drseg.errors.FundusWarning")
 @pytest.mark.parametrize(
     "mutate",
     [

@@ -23,8 +23,7 @@ def load_base(options: StartOptions) -> tuple[TPDRSeg, str]:
         changes["inference"]["working_diameter"] = options.diameter
     torch.manual_seed(options.seed)
     if options.sam is not None and options.clip is not None:
-        fields: dict[str, Any] = dict(changes)
-        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, **fields)
+        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, changes=changes)
         return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
     model_id = None if options.start == "embedded" else options.start
     parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")

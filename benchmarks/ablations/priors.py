@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = parser.parse_args(arguments)
     start = take_start(parser, found, default="embedded")
     try:
-        model = load_base(start)[0].eval()
+        model = load_base(start)[0]
         save_picture(prior_maps(model, found.image, found.lesion), found.out)
     except TPDRSegError as error:
         sys.exit(f"error: {error}")

@@ -65,7 +65,7 @@ class Bench:
         names = ("image_size", "injector_blocks", "injector_stride", "detail")
         settings = {
             "start": self.start,
-            "start_sha256": _digest(self.base.state_dict()),
+            "start_sha256": _digest(self.base.network.state_dict()),
             "encoder": config.architecture.image_encoder.kind,
             **{name: getattr(config.architecture, name) for name in names},
             "working_diameter": config.inference.working_diameter,

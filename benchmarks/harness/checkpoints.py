@@ -49,7 +49,7 @@ def random_model(config: TPDRSegConfig) -> TPDRSeg:
     """Return a model with seeded random weights whose answer depends on every one of them."""
     torch.manual_seed(0)
     model = TPDRSeg.build(config)
-    stir_zeros(model)
+    stir_zeros(model.network)
     spread_logits(model)
     return model
 
@@ -62,7 +62,7 @@ def stir_zeros(model: nn.Module) -> None:
     """
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in model.network.parameters():
+        for parameter in model.parameters():
             if not parameter.any():
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(0.05 * noise)
@@ -74,11 +74,12 @@ def spread_logits(model: TPDRSeg, spread: float = 2.0) -> None:
 
     Those of random weights are all near 0, where no difference would be seen.
     """
-    side, grid = model.config.architecture.image_size, model.config.architecture.grid
+    architecture = model.config.architecture
+    side, grid = architecture.image_size, architecture.grid
     generator = torch.Generator().manual_seed(2)
     image = torch.rand(1, 3, side, side, generator=generator) * 255
     prior = torch.rand(1, 1, grid, grid, generator=generator)
-    found = model(image, prior, torch.zeros(1, dtype=torch.int64)).std()
+    found = model.network(image, prior, torch.zeros(1, dtype=torch.int64)).std()
     last = model.network.mask_decoder.output_hypernetworks_mlps[0].layers[-1]
     last.weight.mul_(spread / found)
     last.bias.mul_(spread / found)

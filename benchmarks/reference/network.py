@@ -47,39 +47,34 @@ class PlainTPDRSeg(nn.Module):
 
     def __init__(self, config: TPDRSegConfig) -> None:
         super().__init__()
-        if config.architecture.tuning != "injector" or config.architecture.clip.features != "value":
+        architecture = config.architecture
+        if architecture.tuning != "injector" or architecture.clip.features != "value":
             raise ValueError("the plain reference knows injectors and CLIP's value path alone")
         self.config = config
-        sam, grid = config.architecture.image_encoder, config.architecture.grid
-        backbone = (
-            plain_vit(sam, config.architecture.image_size) if sam.kind == "vit" else PlainTiny(sam)
-        )
+        sam, grid, side = architecture.image_encoder, architecture.grid, architecture.image_size
+        backbone = plain_vit(sam, side) if sam.kind == "vit" else PlainTiny(sam)
         dims = [dim for dim, n in zip(sam.embed_dims, sam.depths, strict=True) for _ in range(n)]
-        chosen = (
-            range(len(dims))
-            if config.architecture.injector_blocks is None
-            else config.architecture.injector_blocks
-        )
-        stride = config.architecture.injector_stride
+        blocks, stride = architecture.injector_blocks, architecture.injector_stride
+        chosen = range(len(dims)) if blocks is None else blocks
         injectors = nn.ModuleDict({str(i): PlainInjector(dims[i], stride) for i in chosen})
-        if config.architecture.detail and min(chosen, default=len(dims)) < sum(sam.depths[:3]) - 1:
+        if architecture.detail and min(chosen, default=len(dims)) < sum(sam.depths[:3]) - 1:
             raise ValueError("an injector stands before a feature that the detail head reads")
-        self.explicit_prior = nn.ModuleDict({"clip": _plain_clip(config.architecture.clip)})
+        self.explicit_prior = nn.ModuleDict({"clip": _plain_clip(architecture.clip)})
         self.image_encoder = nn.ModuleDict({"backbone": backbone, "injectors": injectors})
         self.prompt_generator = PlainGenerator(
-            len(config.lesions), grid, config.architecture.sparse_tokens
+            len(config.lesions), grid, architecture.sparse_tokens
         )
         self.prompt_encoder = PromptEncoder(
             embed_dim=WIDTH,
             image_embedding_size=(grid, grid),
-            input_image_size=(config.architecture.image_size, config.architecture.image_size),
+            input_image_size=(side, side),
             mask_in_chans=16,
         )
         self.mask_decoder = MaskDecoder(
             transformer_dim=WIDTH,
             transformer=TwoWayTransformer(depth=2, embedding_dim=WIDTH, mlp_dim=2048, num_heads=8),
         )
-        self.detail_head = PlainDetail(sam.embed_dims[:3]) if config.architecture.detail else None
+        self.detail_head = PlainDetail(sam.embed_dims[:3]) if architecture.detail else None
         self.tokenizer = SimpleTokenizer(context_length=self.clip.context_length)
 
     @classmethod
@@ -87,7 +82,7 @@ class PlainTPDRSeg(nn.Module):
         """The weights of a checkpoint's folder, in float32; every tensor must find its place."""
         config = TPDRSegConfig.from_json((folder / "config.json").read_text(encoding="utf-8"))
         model = cls(config)
-        model.network.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
         return model.to(device).eval()
 
     @property
@@ -195,7 +190,8 @@ class PlainTPDRSeg(nn.Module):
 
 
 def _plain_clip(config: CLIPConfig) -> nn.Module:
-    architecture, vision = config.architecture, dict(config.architecture["vision_cfg"])
+    architecture: Any = config.architecture  # open_clip's own, which its CLIP checks
+    vision = dict(architecture["vision_cfg"])
     small = vision.pop("tower", None) is not None
     clip = open_clip.CLIP(
         embed_dim=architecture["embed_dim"],

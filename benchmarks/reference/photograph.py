@@ -68,13 +68,12 @@ def segment_plain(
         lesions: names in the model's catalog.
         keep: whether to keep what each tile was given and answered.
     """
-    config, device = model.config, model.network.prompt_generator.class_bias.device
+    config, device = model.config, model.prompt_generator.class_bias.device
     image = read_image(path)
     view = find_field_of_view(image)
-    frame = Frame.fit(view, config.inference.working_diameter)
-    height, width = (
-        max(config.architecture.image_size, -(-side // 16) * 16) for side in frame.size
-    )
+    tile, diameter = config.architecture.image_size, config.inference.working_diameter
+    frame = Frame.fit(view, diameter)
+    height, width = (max(tile, -(-side // 16) * 16) for side in frame.size)
     working = _padded(_tensor(frame.apply(image)).float(), (height, width)).to(device)
     whole, where = clip_picture(view, image, config.architecture.clip.image_size)
     answer = PlainAnswer(view.mask, (height, width), (whole.to(device), where.to(device)))
@@ -82,7 +81,7 @@ def segment_plain(
         lesion = config.lesions[name]
         texts = lesion.texts if config.inference.text == "description" else (lesion.name,)
         prior = model.prior(answer.clip[0], texts, answer.clip[1])
-        prior = working_prior(prior, config.inference.working_diameter, answer.size)
+        prior = working_prior(prior, diameter, answer.size)
         kept: list[Tile] | None = answer.tiles.setdefault(name, []) if keep else None
         logits = _tiled(model, working, prior, config.lesions.index(name), kept)
         probability = logits.sigmoid()[0, 0, : frame.size[0], : frame.size[1]].cpu().numpy()

@@ -27,10 +27,8 @@ class Agreement:
     def add_logits(self, model: TPDRSeg, answer: PlainAnswer) -> None:
         """Compares the logits of every tile, each way with the prior that it makes itself."""
         config, (picture, where) = model.config, answer.clip
-        side, cell = (
-            config.architecture.image_size,
-            config.architecture.image_size // config.architecture.grid,
-        )
+        side = config.architecture.image_size
+        cell = side // config.architecture.grid
         for name, tiles in answer.tiles.items():
             texts = config.prompt_texts(name)
             prior = model.network.explicit_prior(picture, [texts], where)

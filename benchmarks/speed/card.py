@@ -46,10 +46,8 @@ def card_speed(setting: Setting, peak_tflops: float, compiled: bool) -> dict[str
 
 def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
-    side, clip_side = (
-        model.config.architecture.image_size,
-        model.config.architecture.clip.image_size,
-    )
+    architecture = model.config.architecture
+    side, clip_side = architecture.image_size, architecture.clip.image_size
     images = torch.rand(batch, 3, side, side, generator=generator).to(model.device) * 255
     pictures = torch.rand(batch, 3, clip_side, clip_side, generator=generator).to(model.device)
     texts = [model.config.prompt_texts(name) for name in model.catalog.names]
@@ -58,7 +56,7 @@ def _batch(model: TPDRSeg, batch: int, runs: int) -> dict[str, Any]:
     @torch.inference_mode()
     def run() -> Tensor:
         priors = model.network.explicit_prior(pictures, texts)
-        logits = model.network(images, priors, lesions)
+        logits: Tensor = model.network(images, priors, lesions)
         torch.cuda.synchronize()
         return logits
 
@@ -78,17 +76,10 @@ def necessary_flops(plain: PlainTPDRSeg) -> float:
 
     CLIP's image side and all before the first injector count once, the rest for each lesion.
     """
-    config, device = plain.config, plain.network.prompt_generator.class_bias.device
-    picture = torch.rand(
-        1,
-        3,
-        config.architecture.clip.image_size,
-        config.architecture.clip.image_size,
-        device=device,
-    )
-    image = torch.rand(
-        1, 3, config.architecture.image_size, config.architecture.image_size, device=device
-    )
+    config, device = plain.config, plain.prompt_generator.class_bias.device
+    side, clip_side = config.architecture.image_size, config.architecture.clip.image_size
+    picture = torch.rand(1, 3, clip_side, clip_side, device=device)
+    image = torch.rand(1, 3, side, side, device=device)
     prior = torch.rand(1, 1, config.architecture.grid, config.architecture.grid, device=device)
     with FlopCounterMode(display=False) as clip:
         plain.patches(picture)
@@ -108,7 +99,7 @@ def _flops_before_injectors(plain: PlainTPDRSeg, image: Tensor, prior: Tensor) -
     def stop(*_: object) -> None:
         raise Reached
 
-    injectors: Any = plain.network.image_encoder["injectors"]
+    injectors: Any = plain.image_encoder["injectors"]
     hooks = [injector.register_forward_pre_hook(stop) for injector in injectors.values()]
     counter = FlopCounterMode(display=False)
     try:

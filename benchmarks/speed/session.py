@@ -38,7 +38,10 @@ def session_speed(setting: Setting, photographs: Sequence[Path]) -> dict[str, An
                 for place, name in zip(places, ("click", "second_click"), strict=True):
                     y, x = np.unravel_index(place, second.probability.shape)
                     clicks.append((float(x), float(y)))
-                    taken, _ = timed(session.segment, Prompt(SECOND, (), clicks, [1] * len(clicks)))
+                    taken, _ = timed(
+                        session.segment,
+                        Prompt(SECOND, point_coords=clicks, point_labels=[1] * len(clicks)),
+                    )
                     seconds[name].append(taken)
             found = float(np.abs(second.probability - whole.probability).max())
             difference = max(difference, found)

@@ -27,7 +27,7 @@ def checkpoint(make_model: Make) -> Make:
     def make(folder: Path, kind: str, **changes: Any) -> TPDRSeg:
         changes = {"injector_blocks": (3, 4), **changes} if kind == "tiny_vit" else changes
         model = make_model(kind, **changes)
-        stir_zeros(model)
+        stir_zeros(model.network)
         spread_logits(model)
         model.save_pretrained(folder)
         return model

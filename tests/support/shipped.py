@@ -87,7 +87,8 @@ def main() -> None:
     """Store the answers of today."""
     found = answers(load())
     maps = {name: _coarse(values).astype(np.float16) for name, values in found.items()}
-    np.savez_compressed(STORED, **maps)
+    with STORED.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **maps)
     for lesion, values in found.items():
         print(f"{lesion}: Dice {_dice(lesion, values):.3f} at {FLOORS[lesion].threshold}")
 

@@ -26,9 +26,9 @@ def test_plain_reference_gives_the_models_logits(
     image = torch.rand(1, 3, 64, 64, generator=generator) * 255
     lesions = list(model.catalog)
     with torch.inference_mode():
-        priors = model.explicit_prior(picture, [lesion.texts for lesion in lesions], where)
+        priors = model.network.explicit_prior(picture, [lesion.texts for lesion in lesions], where)
         given = torch.nn.functional.adaptive_avg_pool2d(priors, model.config.architecture.grid)
-        logits = model(image, given, torch.arange(len(lesions)))
+        logits = model.network(image, given, torch.arange(len(lesions)))
         for place, lesion in enumerate(lesions):
             prior = plain.prior(picture, lesion.texts, where)
             torch.testing.assert_close(prior[:, 0], priors[:, place], atol=1e-4, rtol=0)

@@ -20,8 +20,7 @@ def test_plain_reference_gives_the_models_probability_of_a_photograph(
     model = checkpoint(tmp_path, kind, working_diameter=diameter)
     names = model.catalog.names[:2]
     answer = segment_plain(PlainTPDRSeg.from_folder(tmp_path), example, names, keep=True)
-    found = model.segment(str(example), names)
-    assert isinstance(found, dict)
+    found = model.segment_many(example, names)
     for name in names:
         assert len(answer.tiles[name]) == (4 if diameter > 64 else 1)
         np.testing.assert_allclose(answer.probability[name], found[name].probability, atol=1e-4)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ def test_agreement_sees_what_differs(
     model = checkpoint(tmp_path, "vit")
     name = model.catalog.names[0]
     answer = segment_plain(PlainTPDRSeg.from_folder(tmp_path), example, [name], keep=True)
-    results: Any = model.segment(example, [name])
+    results = model.segment_many(example, [name])
     same = Agreement()
     same.add_logits(model, answer)
     same.add_masks("a.jpg", answer, results, {})
