@@ -1,14 +1,11 @@
 """From a file to an image in its frame: reading, field of view, framing, measurements."""
 
 from tp_drseg.images.decode import IMAGE_SUFFIXES, MAX_PIXELS, MIN_SIDE
-from tp_drseg.images.field_of_view import (
-    FieldOfView,
-    check_fundus,
-    find_field_of_view,
-    fundus_doubt,
-)
+from tp_drseg.images.doubt import fundus_doubt
+from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
 from tp_drseg.images.frame import Frame
 from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
+from tp_drseg.images.fundus import FundusImage, read_fundus
 from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions
 from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
 from tp_drseg.images.source import FileBytes, read_file
@@ -21,11 +18,11 @@ __all__ = [
     "FileBytes",
     "Frame",
     "Framed",
+    "FundusImage",
     "ImageSource",
     "Region",
     "SourceImage",
     "area_percent",
-    "check_fundus",
     "count_regions",
     "find_field_of_view",
     "find_regions",
@@ -33,6 +30,7 @@ __all__ = [
     "fundus_doubt",
     "pad_to_square",
     "read_file",
+    "read_fundus",
     "read_image",
     "read_source",
 ]

@@ -54,7 +54,7 @@ def profile_of(image: Image.Image) -> tuple[ToSRGB | None, str | None]:
 
     Returns:
         The way to sRGB, None where the colours are sRGB as they are; and what is wrong with the
-        profile, as the end of a sentence, None where nothing is.
+        profile, a sentence without its subject, None where nothing is.
     """
     profile = image.info.get("icc_profile")
     if not profile or image.mode == "LAB":

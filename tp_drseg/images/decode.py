@@ -83,7 +83,7 @@ def decode(
 
     Returns:
         The image as it is stored; the orientation that it declares, from 1 to 8; and what was left
-        out, a sentence each.
+        out, see `SourceImage`.
 
     Raises:
         ImageError: It is of another format, cut short or corrupt, or not of these sizes.
@@ -159,10 +159,10 @@ def _open(file: FileBytes, max_pixels: int, notes: list[str]) -> ImageFile:
         elif plugin is PngImageFile:
             data, lost_profile = headers.png_without_large_text(data)
             if lost_profile:
-                notes.append(f"{file.name} has a colour profile too large to use: it is left out.")
+                notes.append("has a colour profile too large to use: it is left out.")
         image = plugin(io.BytesIO(data))
         if getattr(image, "is_animated", False):
-            notes.append(f"{file.name} holds more than one image: only the first is read.")
+            notes.append("holds more than one image: only the first is read.")
     except ImageError:
         raise
     except Exception as error:  # a damaged header makes Pillow raise nearly anything

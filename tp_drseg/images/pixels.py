@@ -25,7 +25,7 @@ def rgb_of_image(image: Image.Image, name: str, notes: list[str]) -> NDArray[np.
     Args:
         image: Of any mode of Pillow's.
         name: What messages call it.
-        notes: What is worth knowing is added, a sentence each.
+        notes: What is worth knowing is added, see `SourceImage`.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB, as it is stored.
@@ -35,7 +35,7 @@ def rgb_of_image(image: Image.Image, name: str, notes: list[str]) -> NDArray[np.
     """
     profile, problem = profile_of(image)
     if problem is not None:
-        notes.append(f"{name} {problem}: it is left out.")
+        notes.append(f"{problem}: it is left out.")
     if image.mode == "F" or image.mode.startswith("I"):
         pixels = rgb_of_array(_wide_values(image, name), name, notes)
         if profile is not None:
@@ -46,7 +46,7 @@ def rgb_of_image(image: Image.Image, name: str, notes: list[str]) -> NDArray[np.
             return _convert(image, profile)
         if (composed := _compose(image, profile)) is not None:
             return composed
-        notes.append(f"{name} is transparent everywhere: its alpha channel is left out.")
+        notes.append("is transparent everywhere: its alpha channel is left out.")
         return _convert(image, profile)
     except ValueError as error:
         raise ImageError(
@@ -62,7 +62,7 @@ def rgb_of_array(values: NDArray[Any], name: str, notes: list[str]) -> NDArray[n
         values: ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` of uint8, uint16, bool,
             or floats in [0, 1]; the fourth channel is alpha.
         name: What messages call it.
-        notes: What is worth knowing is added, a sentence each.
+        notes: What is worth knowing is added, see `SourceImage`.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB, never a view of the values.
@@ -71,7 +71,7 @@ def rgb_of_array(values: NDArray[Any], name: str, notes: list[str]) -> NDArray[n
         ImageError: The values are of another shape, type or range.
     """
     height, width = array_size(values, name)
-    _check_range(values, _found(values, name), notes)
+    _check_range(values, name, notes)
     if values.ndim == 2:
         values = values[:, :, None]
     pixels = np.empty((height, width, 3), dtype=np.uint8)
@@ -159,15 +159,15 @@ def _wide_values(image: Image.Image, name: str) -> NDArray[Any]:
     return values
 
 
-def _check_range(values: NDArray[Any], found: str, notes: list[str]) -> None:
-    kind = values.dtype
+def _check_range(values: NDArray[Any], name: str, notes: list[str]) -> None:
+    kind, found = values.dtype, _found(values, name)
     if kind in (np.uint8, np.bool_) or not values.size:
         return
     if kind.kind == "u" and kind.itemsize == 2:
         if values.max() < 4096:
             notes.append(
-                f"{found} and no value above {values.max()}: if its values have 12 bits or fewer, "
-                "scale them to the full 16 bits, or the image is read as a dark one."
+                f"has 16 bits and no value above {values.max()}: if its values have 12 bits or "
+                "fewer, scale them to the full 16, or it is read as a dark one."
             )
     elif kind.kind == "f":
         low, high = float(values.min()), float(values.max())

@@ -62,7 +62,7 @@ class SourceImage:
     Attributes:
         pixels: ``(H, W, 3)`` uint8 RGB, upright.
         name: What messages call it.
-        notes: What was left out or looks odd, a sentence each; mostly none.
+        notes: What was left out or looks odd, sentences without the subject; mostly none.
         file: The bytes that the pixels come from, with their hash; None where there was no file.
     """
 
@@ -113,7 +113,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     """
     image = read_source(source, max_pixels=max_pixels)
     for note in image.notes:
-        warnings.warn(note, FundusWarning, stacklevel=2)
+        warnings.warn(f"{image.name} {note}", FundusWarning, stacklevel=2)
     return image.pixels
 
 
@@ -174,7 +174,7 @@ def _of_pil(source: Image.Image, max_pixels: int) -> SourceImage:
         raise cut_short(name, error) from error
     notes = []
     if getattr(source, "is_animated", False):
-        notes.append(f"{name} holds more than one image: only the one at hand is read.")
+        notes.append("holds more than one image: only the one at hand is read.")
     return _finish(source, name, notes, declared if declared in _TURNS else 1, None)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.images import FieldOfView, ImageSource, find_field_of_view, fundus_doubt, read_image
+from tp_drseg.images import FieldOfView, ImageSource, read_fundus
 from tp_drseg.inference.geometry import Geometry
 from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
@@ -49,6 +49,8 @@ class ImageSession:
         image: `(H, W, 3)` uint8 RGB, the photograph as read.
         field_of_view: Where the retina is.
         doubt: Why it does not look like a colour fundus photograph; None if it does.
+        sha256: Hash of the very bytes that the photograph was decoded from; None where there was
+            no file.
 
     Raises:
         ImageError: The image cannot be read or holds no field of view.
@@ -74,9 +76,9 @@ class ImageSession:
         self.network, self.config, self.origin = network, config, origin
         self.keep = keep
         self.name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the image"
-        pixels = read_image(image)
-        self.geometry = Geometry(pixels, find_field_of_view(pixels), config)
-        self.doubt = fundus_doubt(self.image, self.field_of_view)
+        fundus = read_fundus(image)
+        self.geometry = Geometry(fundus.pixels, fundus.field_of_view, config)
+        self.doubt, self.sha256 = fundus.doubt, fundus.sha256
 
     @property
     def image(self) -> NDArray[np.uint8]:

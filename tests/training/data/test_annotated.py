@@ -101,7 +101,7 @@ def test_the_cache_gives_what_the_files_give(
     def never(*_: object) -> None:
         raise AssertionError("read anew")
 
-    monkeypatch.setattr(annotated, "read_image", never)
+    monkeypatch.setattr(annotated, "read_fundus", never)
     again = load_cached(samples, LESIONS, 64, tmp_path / "cache")
     assert all(map(equal, again, direct))
     # what a run does to them does not reach the cache

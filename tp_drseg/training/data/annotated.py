@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tp_drseg._runtime.files import atomic_write
 from tp_drseg.data import MaskFile, Sample, read_ignored, read_mask
-from tp_drseg.images import Frame, find_field_of_view, read_image
+from tp_drseg.images import Frame, read_fundus
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +84,11 @@ def load_cached(
 
 def _pixels(sample: Sample, lesions: Sequence[str], diameter: int) -> NDArray[np.uint8]:
     """Image, field of view, masks, and ignored pixels if there are any: `(4 + L or 2 L, d, d)`."""
-    image = read_image(sample.image)
+    fundus = read_fundus(sample.image)
+    if fundus.doubt is not None:
+        logger.warning("%s: %s", sample.name, fundus.doubt)
+    image, field_of_view = fundus.pixels, fundus.field_of_view
     size = (image.shape[0], image.shape[1])
-    field_of_view = find_field_of_view(image)
     frame = Frame.fit(field_of_view, diameter)
     planes = [*np.moveaxis(frame.apply(image), -1, 0), frame.apply_mask(field_of_view.mask) >= 0.5]
     sources = [sample.masks.get(lesion) for lesion in lesions]
