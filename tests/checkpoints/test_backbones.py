@@ -124,8 +124,12 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 
 def test_loads_all_of_sam(vit_model: TPDRSeg) -> None:
     weights = sam_of(vit_model)
-    load_sam(vit_model, weights)
-    parts = (vit_model.image_encoder.backbone, vit_model.prompt_encoder, vit_model.mask_decoder)
+    load_sam(vit_model.network, weights)
+    parts = (
+        vit_model.network.image_encoder.backbone,
+        vit_model.network.prompt_encoder,
+        vit_model.network.mask_decoder,
+    )
     loaded = [value for part in parts for value in part.state_dict().values()]
     for value, expected in zip(loaded, weights.values(), strict=True):
         assert torch.equal(value, expected)
@@ -133,11 +137,11 @@ def test_loads_all_of_sam(vit_model: TPDRSeg) -> None:
 
 @torch.no_grad()
 def test_prompts_start_at_sams_embedding_for_no_mask(vit_model: TPDRSeg) -> None:
-    load_sam(vit_model, sam_of(vit_model))
-    _, dense = vit_model.prompt_generator(
+    load_sam(vit_model.network, sam_of(vit_model))
+    _, dense = vit_model.network.prompt_generator(
         torch.randn(1, 256, 4, 4), torch.rand(1, 1, 4, 4), torch.tensor([0])
     )
-    _, without = vit_model.prompt_encoder(points=None, boxes=None, masks=None)
+    _, without = vit_model.network.prompt_encoder(points=None, boxes=None, masks=None)
     assert (dense - without).abs().amax() < 0.2
     assert without.std() > 0.5
 
@@ -161,7 +165,7 @@ def test_tensors_that_do_not_fit(vit_model: TPDRSeg, name: str, value: Tensor | 
         weights[name] = value
     part, tensor = name.split(".", 1)
     with pytest.raises(CheckpointError, match=f"SAM's {part} does not fit") as caught:
-        load_sam(vit_model, weights)
+        load_sam(vit_model.network, weights)
     assert tensor in str(caught.value)
 
 
@@ -252,7 +256,9 @@ def files(tmp_path: Path, vit_model: TPDRSeg, clip_architectures: Any) -> dict[s
 
 
 def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegConfig) -> None:
-    model = TPDRSeg.from_backbones(**files, config=vit_config, architecture={"sparse_tokens": 2})
+    model = TPDRSeg.from_backbones(
+        **files, config=vit_config, changes={"architecture": {"sparse_tokens": 2}}
+    )
     assert model.config == vit_config.replace(architecture={"sparse_tokens": 2})
     sam = read_sam(files["sam"])
     own = model.network.image_encoder.backbone.state_dict()
@@ -288,4 +294,4 @@ def test_clip_that_does_not_fit_its_own_config(
 
 def test_unknown_field(files: dict[str, Path], vit_config: TPDRSegConfig) -> None:
     with pytest.raises(ConfigError, match="colour"):
-        TPDRSeg.from_backbones(**files, config=vit_config, colour="red")
+        TPDRSeg.from_backbones(**files, config=vit_config, changes={"colour": "red"})

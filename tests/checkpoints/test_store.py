@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ import tp_drseg
 from tp_drseg._runtime import device as hardware
 from tp_drseg.checkpoints import store as checkpoint
 from tp_drseg.checkpoints.card import model_card
-from tp_drseg.config import OperatingPoint, TPDRSegConfig
+from tp_drseg.config import OperatingPoint, ReportedScore, TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError, OutputError
 from tp_drseg.model import TPDRSeg
 
@@ -87,11 +89,12 @@ def test_a_loaded_model_gives_the_same_logits(
     images = torch.rand(1, 3, 64, 64, generator=generator) * 255
     priors = torch.rand(1, 2, 4, 4, generator=generator)
     with torch.inference_mode():
-        expected = small_model(images, priors, torch.tensor([0, 2]))
-        assert torch.equal(again(images, priors, torch.tensor([0, 2])), expected)
-    assert not again.training
+        expected = small_model.network(images, priors, torch.tensor([0, 2]))
+        assert torch.equal(again.network(images, priors, torch.tensor([0, 2])), expected)
+    assert not again.network.training
     assert (again.model_id, again.revision) == (str(tmp_path), None)
-    assert again.config == small_model.config
+    weights = again.config.weights_sha256
+    assert again.config == small_model.config.replace(weights_sha256=weights)
 
 
 def test_the_card_is_written_anew(small_model: TPDRSeg, tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_what_the_card_says(make_model: Callable[..., TPDRSeg]) -> None:
         },
         facts=FACTS,
     )
-    card = model_card(model)
+    card = model_card(model.config, model.network)
     head, body = card.split("---\n", 2)[1:]
     assert "license: apache-2.0" in head and "pipeline_tag: image-segmentation" in head
     assert "Not a medical device" in body
@@ -152,7 +155,7 @@ def _reshape(weights: dict[str, Tensor]) -> None:
 def assert_nothing_is_loaded(model: TPDRSeg, path: Path, message: str) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     with pytest.raises(CheckpointError, match=re.escape(message)) as caught:
-        checkpoint.load_weights(model, path)
+        checkpoint.load_weights(model.network, path, model.config)
     assert str(path) in str(caught.value)
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), "loaded in part"
@@ -170,6 +173,144 @@ def test_other_tensors_are_refused_by_name(small_model: TPDRSeg, tmp_path: Path)
         damage(weights)
         save_file(weights, tmp_path / "model.safetensors")
         assert_nothing_is_loaded(small_model, tmp_path / "model.safetensors", message)
+
+
+def _nan(weights: dict[str, Tensor]) -> None:
+    weights["prompt_generator.dense.bias"][3] = torch.nan
+
+
+def _infinite(weights: dict[str, Tensor]) -> None:
+    weights["mask_decoder.iou_token.weight"][0, 0] = torch.inf
+
+
+def _swapped(weights: dict[str, Tensor]) -> None:
+    one, other = weights["prompt_generator.class_weight"][:2].clone()
+    weights["prompt_generator.class_weight"][0] = other
+    weights["prompt_generator.class_weight"][1] = one
+
+
+def _flipped(weights: dict[str, Tensor]) -> None:
+    value = weights["prompt_generator.dense.weight"].view(torch.int32)
+    value[7, 7] ^= 1
+
+
+def _zero(weights: dict[str, Tensor]) -> None:
+    for value in weights.values():
+        value.zero_()
+
+
+def _halved(weights: dict[str, Tensor]) -> None:
+    weights["prompt_generator.dense.bias"] = weights["prompt_generator.dense.bias"].half()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_nan, "prompt_generator.dense.bias has values that are not finite"),
+        (_infinite, "mask_decoder.iou_token.weight has values that are not finite"),
+        (_halved, "prompt_generator.dense.bias has type float16, not float32"),
+        (_swapped, "the hash differs"),
+        (_flipped, "the hash differs"),
+        (_zero, "the hash differs"),
+    ],
+)
+def test_altered_weights_are_refused(
+    damage: Callable[[dict[str, Tensor]], None], message: str, saved: Path
+) -> None:
+    path = saved / "model.safetensors"
+    weights = load_file(path)
+    damage(weights)
+    save_file(weights, path)
+    with pytest.raises(CheckpointError, match=re.escape(message)) as caught:
+        TPDRSeg.from_pretrained(saved, device="cpu")
+    assert str(path) in str(caught.value)
+
+
+def test_weights_of_another_checkpoint_are_refused(
+    saved: Path, make_model: Callable[..., TPDRSeg], stir: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = make_model()
+    stir(other.network)
+    other.save_pretrained(tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").replace(saved / "model.safetensors")
+    with pytest.raises(CheckpointError, match="the hash differs"):
+        TPDRSeg.from_pretrained(saved, device="cpu")
+
+
+def test_the_hash_is_of_names_types_shapes_and_values() -> None:
+    tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1)}
+    digest = hashlib.sha256()
+    for name in ("a", "b"):
+        value = tensors[name].numpy()
+        digest.update(f"{name} {value.dtype} {value.shape}\n".encode() + value.tobytes())
+    assert checkpoint.tensors_hash(tensors) == digest.hexdigest()
+    assert checkpoint.tensors_hash(dict(reversed(tensors.items()))) == digest.hexdigest()
+
+
+def test_a_model_with_values_that_are_not_finite_is_not_saved(
+    small_model: TPDRSeg, tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        small_model.network.prompt_generator.class_bias[0, 0] = torch.nan
+    with pytest.raises(CheckpointError, match=r"prompt_generator\.class_bias"):
+        small_model.save_pretrained(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_else_is_in_the_folder_stays(saved: Path, small_model: TPDRSeg) -> None:
+    (saved / "notes.txt").write_text("mine")
+    (saved / "runs").mkdir()
+    (saved / "runs" / "log.txt").write_text("mine too")
+    small_model.save_pretrained(saved)
+    assert (saved / "notes.txt").read_text() == "mine"
+    assert (saved / "runs" / "log.txt").read_text() == "mine too"
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_save_that_was_killed_can_be_mended(
+    saved: Path, small_model: TPDRSeg, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Killed before the folder was put aside, and between the two renames."""
+    rename, calls = Path.rename, [0]
+
+    def killed(self: Path, target: Path) -> Path:
+        calls[0] += 1
+        if calls[0] == stop:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    before = files_of(saved)
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        small_model.save_pretrained(saved)
+    monkeypatch.undo()
+    if stop == 2:
+        with pytest.raises(CheckpointError, match="rename it back") as caught:
+            TPDRSeg.from_pretrained(saved, device="cpu")
+        (old,) = saved.parent.glob(".saved.tp-drseg-*")
+        assert str(old) in str(caught.value)
+        old.rename(saved)
+    assert files_of(saved) == before
+    small_model.save_pretrained(saved)
+    TPDRSeg.from_pretrained(saved, device="cpu")
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+def test_figures_become_the_hub_s(make_model: Callable[..., TPDRSeg]) -> None:
+    score = ReportedScore(
+        dataset="11 photographs of IDRiD",
+        dataset_type="idrid",
+        metric="average_precision",
+        metric_name="Average precision, pooled",
+        lesion="hard exudate",
+        value=0.824,
+    )
+    model = make_model(scores=(score,))
+    card = ModelCard(model_card(model.config, model.network))
+    (result,) = card.data.eval_results or []
+    assert (result.metric_value, result.dataset_type) == (0.824, "idrid")
+    assert "model-index" in str(card).split("---")[1]
 
 
 def test_damaged_weights_are_refused(saved: Path, small_model: TPDRSeg) -> None:
@@ -267,7 +408,8 @@ def test_a_file_appears_whole_or_not_at_all(
         monkeypatch.undo()
         after = files_of(saved)
         assert set(after) == NAMES
-        assert after[name] == before[name]
+        assert after == before
+        assert [path.name for path in saved.parent.iterdir()] == ["saved"]
 
 
 def test_a_folder_that_cannot_be_made(small_model: TPDRSeg, tmp_path: Path) -> None:
@@ -276,7 +418,7 @@ def test_a_folder_that_cannot_be_made(small_model: TPDRSeg, tmp_path: Path) -> N
         small_model.save_pretrained(tmp_path / "file" / "folder")
 
 
-def all_tensors(model: nn.Module) -> dict[str, Tensor]:
+def all_tensors(model: TPDRSeg) -> dict[str, Tensor]:
     """Parameters and buffers, those that are in no checkpoint included."""
     return {**dict(model.network.named_parameters()), **dict(model.network.named_buffers())}
 
@@ -293,7 +435,7 @@ def test_loading_leaves_no_trace_of_how_the_model_was_built(
     model = make_model(kind, storage_dtype=dtype)
     stir(model.network)
     path = model.save_pretrained(tmp_path) / "model.safetensors"
-    plain = TPDRSeg(checkpoint.read_config(tmp_path / "config.json")).eval()
+    plain = TPDRSeg.build(checkpoint.read_config(tmp_path / "config.json"))
     plain.network.load_state_dict(load_file(path))
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
@@ -313,8 +455,8 @@ def test_loading_leaves_no_trace_of_how_the_model_was_built(
     images = torch.rand(1, 3, 64, 64, generator=generator) * 255
     priors = torch.rand(1, 2, 4, 4, generator=generator)
     with torch.inference_mode():
-        logits = loaded(images, priors, torch.tensor([0, 2]))
-        assert torch.equal(logits, plain(images, priors, torch.tensor([0, 2])))
+        logits = loaded.network(images, priors, torch.tensor([0, 2]))
+        assert torch.equal(logits, plain.network(images, priors, torch.tensor([0, 2])))
 
 
 @pytest.mark.parametrize("small_config", ["tiny_vit", "vit"], indirect=True)
@@ -322,9 +464,9 @@ def test_no_parameter_is_filled_before_loading(small_config: TPDRSegConfig) -> N
     with checkpoint.without_values():
         empty = TPDRSeg.build(small_config)
     # torch counts how often a tensor was changed in place
-    assert not [name for name, p in empty.named_parameters() if p._version > 0]
+    assert not [name for name, p in empty.network.named_parameters() if p._version > 0]
     filled = TPDRSeg.build(small_config)
-    assert sum(p._version > 0 for p in filled.parameters()) > 50
+    assert sum(p._version > 0 for p in filled.network.parameters()) > 50
 
 
 def test_a_model_whose_weights_were_rounded_is_not_saved(
@@ -340,7 +482,8 @@ def test_a_model_whose_weights_were_rounded_is_not_saved(
 def test_devices_and_types(saved: Path) -> None:
     model = TPDRSeg.from_pretrained(saved, device="cpu", dtype="bfloat16")
     assert model.device == torch.device("cpu") and model.dtype == torch.bfloat16
-    auto = TPDRSeg.from_pretrained(saved)
+    assert TPDRSeg.from_pretrained(saved, device="cpu").dtype == torch.float32
+    auto = TPDRSeg.from_pretrained(saved, dtype="auto")
     assert auto.dtype == hardware.pick_dtype("auto", auto.device)
     with pytest.raises(ConfigError, match="float16 works on CUDA alone"):
         TPDRSeg.from_pretrained(saved, device="cpu", dtype="float16")

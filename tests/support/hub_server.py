@@ -214,6 +214,30 @@ class HubServer:
         name = repository.commit(revision, tree)
         return _json({"commitUrl": f"{self.url}/{repo_id}/commit/{name}", "commitOid": name})
 
+    def _info(
+        self, request: Request, repo_id: str, revision: str = "main"
+    ) -> tuple[int, dict[str, str], bytes]:
+        repository = self._repository(request, repo_id)
+        commit = self._commit_of(repository, revision)
+        siblings = [{"rfilename": path} for path in sorted(repository.commits[commit])]
+        return _json({"id": repo_id, "sha": commit, "private": False, "siblings": siblings})
+
+    def _tree(
+        self, request: Request, repo_id: str, revision: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        repository = self._repository(request, repo_id)
+        entries: list[dict[str, Any]] = []
+        for path, content in sorted(
+            repository.commits[self._commit_of(repository, revision)].items()
+        ):
+            oid = hashlib.sha1(content).hexdigest()
+            entry = {"type": "file", "path": path, "size": len(content), "oid": oid}
+            if _is_large(path):
+                sha256 = hashlib.sha256(content).hexdigest()
+                entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 134}
+            entries.append(entry)
+        return 200, {"Content-Type": "application/json"}, json.dumps(entries).encode()
+
     def _resolve(
         self, request: Request, repo_id: str, revision: str, path: str
     ) -> tuple[int, dict[str, str], bytes]:
@@ -251,6 +275,9 @@ class HubServer:
 _ID = r"([\w.-]+/[\w.-]+)"
 _ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/api/repos/create", HubServer._create),
+    ("GET", f"/api/models/{_ID}", HubServer._info),
+    ("GET", f"/api/models/{_ID}/revision/([^/]+)", HubServer._info),
+    ("GET", f"/api/models/{_ID}/tree/([^/]+)", HubServer._tree),
     ("POST", "/api/validate-yaml", HubServer._validate),
     ("POST", f"/api/models/{_ID}/branch/([^/]+)", HubServer._branch),
     ("POST", f"/api/models/{_ID}/preupload/([^/]+)", HubServer._preupload),

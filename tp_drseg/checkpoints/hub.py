@@ -104,32 +104,42 @@ def _on_hub(
             local_files_only=local_files_only,
             cache_dir=cache_dir,
         )
-    except LocalEntryNotFoundError as error:
-        if local_files_only:
-            why = "local_files_only=True forbids to fetch it"
-        elif HF_HUB_OFFLINE:
-            why = "HF_HUB_OFFLINE forbids to fetch it"
-        else:
-            why = "the Hub cannot be reached"
-        raise CheckpointError(
-            f"There is no local folder {repo_id!r}, the Hub's model of that name is not in the "
-            f"local cache, and {why}. Check the path, or load the model once with network."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise CheckpointError(f"{repo_id} has no revision {revision!r} on the Hub.") from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"There is no local folder {repo_id!r}, and no repository of that name on the Hub, "
-            f"or it is private and needs a token (token=..., or `hf auth login`)."
-        ) from error
     except Exception as error:  # its own, and those of whichever HTTP library it uses
-        raise CheckpointError(f"{repo_id} could not be fetched from the Hub: {error}") from error
+        why = _explained(error, repo_id, revision, local_files_only)
+        raise CheckpointError(why) from error
     folder = Path(snapshot)
     for name in (CONFIG_NAME, WEIGHTS_NAME):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{repo_id} is not a TP-DRSeg checkpoint: it lacks {name}.")
+            raise CheckpointError(
+                f"{repo_id} is not a TP-DRSeg checkpoint: it lacks {name}. A checkpoint has "
+                f"{CONFIG_NAME} and {WEIGHTS_NAME}."
+            )
     # the cache keeps each commit in a folder of its own: .../snapshots/<commit>
     return CheckpointFiles(folder / CONFIG_NAME, folder / WEIGHTS_NAME, repo_id, folder.name)
+
+
+def _explained(error: Exception, repo_id: str, revision: str | None, local_files_only: bool) -> str:
+    """Say what an error of the Hub's client means, and what to do."""
+    causes = (error, error.__cause__)  # the client wraps some of its own
+    if any(isinstance(cause, RevisionNotFoundError) for cause in causes):
+        return f"{repo_id} has no revision {revision!r} on the Hub."
+    if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+        return (
+            f"There is no local folder {repo_id!r}, and no repository of that name on the Hub, "
+            f"or it is private and needs a token (token=..., or `hf auth login`): {error}"
+        )
+    if not isinstance(error, LocalEntryNotFoundError):
+        return f"{repo_id} could not be fetched from the Hub: {error}"
+    if local_files_only:
+        why = "local_files_only=True forbids to fetch it"
+    elif HF_HUB_OFFLINE:
+        why = "HF_HUB_OFFLINE forbids to fetch it"
+    else:
+        why = "the Hub cannot be reached"
+    return (
+        f"There is no local folder {repo_id!r}, the Hub's model of that name is not in the local "
+        f"cache, and {why}. Check the path, or load the model once with network."
+    )
 
 
 def push(
