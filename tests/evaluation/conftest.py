@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,30 +63,45 @@ def fake_model(small_config: TPDRSegConfig) -> Any:
     return SimpleNamespace(config=small_config, catalog=small_config.lesions)
 
 
-@pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Sample]]:
+class Given:
     """`given(predictions, ...)`: stands them in for a model's; returns their samples."""
-    by_name: dict[str, list[Prediction]] = {}
 
-    def stand_in(
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.by_name: dict[str, list[Prediction]] = {}
+
+    def __call__(self, *found: Prediction) -> list[Sample]:
+        for prediction in found:
+            self.by_name.setdefault(prediction.photograph, []).append(prediction)
+        samples = []
+        for name in dict.fromkeys(p.photograph for p in found):
+            image = self.folder / f"{name.encode().hex()}.jpg"
+            image.write_text(name)  # no photograph, but a content of its own
+            samples.append(Sample(name, image, {}))
+        return samples
+
+    def forget(self) -> None:
+        """Another model's predictions may have the same names."""
+        self.by_name.clear()
+
+    def predictions(
+        self,
         model: Any,
         samples: Sequence[Sample],
         descriptions: Sequence[Descriptions] = (Descriptions.OWN,),
         pixels: Pixels = Pixels.FIELD_OF_VIEW,
     ) -> Iterator[Prediction]:
         for sample in samples:
-            yield from (p for p in by_name[sample.name] if p.descriptions in descriptions)
+            yield from (p for p in self.by_name[sample.name] if p.descriptions in descriptions)
 
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Given:
+    """`given(predictions, ...)`: stands them in for a model's; returns their samples."""
+    given = Given(tmp_path_factory.mktemp("photographs"))
     for module in (evaluate, operating_points):
-        monkeypatch.setattr(module, "predictions", stand_in)
-
-    def give(*found: Prediction) -> list[Sample]:
-        for prediction in found:
-            by_name.setdefault(prediction.photograph, []).append(prediction)
-        names = dict.fromkeys(prediction.photograph for prediction in found)
-        return [Sample(name, None, {}) for name in names]  # type: ignore[arg-type]
-
-    return give
+        monkeypatch.setattr(module, "predictions", given.predictions)
+    return given
 
 
 @pytest.fixture
