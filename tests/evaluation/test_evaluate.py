@@ -20,6 +20,7 @@ from tp_drseg.data.masks import MaskFile
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
 from tp_drseg.evaluation.bootstrap import draw_weights, percentile_interval
+from tp_drseg.evaluation.convention import Pixels
 from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.predictions import Descriptions, Prediction, predictions
 from tp_drseg.evaluation.regions import TrueRegions
@@ -211,6 +212,33 @@ def test_readers_say_what_is_undecided(model: TPDRSeg, samples: list[Sample]) ->
     assert (prediction.ignored | prediction.scored == field).all()
     assert not (prediction.ignored & prediction.scored).any()
     assert not prediction.truth[:middle].any() and prediction.truth.any()
+
+
+def test_all_pixels_or_the_field_of_view(model: TPDRSeg, samples: list[Sample]) -> None:
+    """What is drawn beside the field of view counts as missed where all pixels are scored."""
+    drawn = samples[1].masks["hard exudate"]
+    assert drawn is not None
+    labels = np.asarray(Image.open(drawn.path)).copy()
+    labels[:3, :3] = labels.max()
+    Image.fromarray(labels).save(drawn.path)
+    sample = Sample("eye 1", samples[1].image, {"hard exudate": drawn})
+    field = FundusView(model, sample.image).field_of_view.mask
+    assert not field[:3, :3].any()
+    (inside,) = predictions(model, [sample])
+    (everywhere,) = predictions(model, [sample], pixels=Pixels.ALL)
+    assert (inside.scored == field).all() and everywhere.scored.all()
+    assert everywhere.truth.sum() == inside.truth.sum() + 9
+    whole, part = (
+        evaluate(model, [sample], pixels=pixels, bootstrap=0)["hard exudate"]
+        for pixels in (Pixels.ALL, Pixels.FIELD_OF_VIEW)
+    )
+    assert (whole.per_photograph[0].pixels, part.per_photograph[0].pixels) == (SIDE**2, field.sum())
+    expected = metrics.average_precision_score(
+        everywhere.truth.ravel(), everywhere.probability.ravel()
+    )
+    assert whole.average_precision == pytest.approx(expected, abs=2e-4)
+    assert whole.average_precision != part.average_precision
+    assert whole.lesions == part.lesions + 1
 
 
 def test_single_lesions_and_the_free_response_curve(

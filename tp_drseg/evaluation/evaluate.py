@@ -125,41 +125,92 @@ def evaluate_folds(
     """
     if bootstrap < 0 or not all(0 <= level <= 1 for level in froc):
         raise DataError("bootstrap must be 0 or more, and each threshold of froc be in [0, 1].")
-    lesions: tuple[str, ...] = ()
-    annotated: dict[Descriptions, Tallies] = {}
-    free: dict[Descriptions, Tallies] = {}
-    seen: tuple[set[str], set[str]] = (set(), set())
+    pool = _Pool(descriptions, froc, keep_histograms=bootstrap > 0)
     for fold in folds:
-        names = tuple(fold.model.catalog.names)
-        if not lesions:
-            lesions = names
-            for kind in descriptions:
-                annotated[kind] = {
-                    name: LesionTally(froc, keep_histograms=bootstrap > 0) for name in names
-                }
-                free[kind] = {name: LesionTally() for name in names}
-        elif names != lesions:
-            raise DataError(
-                f"The models of the folds have different lesions: {', '.join(lesions)} and "
-                f"{', '.join(names)}. Evaluate them apart."
-            )
-        parts = ((annotated, fold.samples), (free, fold.lesion_free))
-        for (group, samples), names_seen in zip(parts, seen, strict=True):
-            _only_once(samples, names_seen)
-            for prediction in predictions(fold.model, samples, descriptions, pixels):
+        pool.add(fold, pixels, watch)
+        del fold  # so that its model can go before a generator loads the next
+    pool.check()
+    return {kind: pool.evaluation(kind, pixels, bootstrap, seed) for kind in descriptions}
+
+
+class _Pool:
+    """The photographs of the folds so far: annotated ones and lesion-free ones."""
+
+    def __init__(
+        self,
+        descriptions: Sequence[Descriptions],
+        froc: Sequence[float],
+        *,
+        keep_histograms: bool,
+    ) -> None:
+        self.descriptions = tuple(descriptions)
+        self.froc = tuple(froc)
+        self.keep_histograms = keep_histograms
+        self.lesions: tuple[str, ...] = ()
+        self.annotated: dict[Descriptions, Tallies] = {}
+        self.lesion_free: dict[Descriptions, Tallies] = {}
+        self._seen: tuple[set[str], set[str]] = (set(), set())
+
+    def add(self, fold: Fold, pixels: Pixels, watch: Watch | None) -> None:
+        """Score the photographs of a fold with its model."""
+        self._open(tuple(fold.model.catalog.names))
+        parts = ((self.annotated, fold.samples), (self.lesion_free, fold.lesion_free))
+        for (group, samples), seen in zip(parts, self._seen, strict=True):
+            _only_once(samples, seen)
+            for prediction in predictions(fold.model, samples, self.descriptions, pixels):
                 tally = group[prediction.descriptions][prediction.lesion]
                 mask, score = tally.add(prediction, _point(fold.model, prediction.lesion))
                 if watch is not None:
                     watch(prediction, mask, score)
-    if not any(tally.photographs for group in annotated.values() for tally in group.values()):
-        raise DataError(
-            "There is nothing to score: no photograph is annotated for any of the model's lesions "
-            f"({', '.join(lesions)})."
+
+    def check(self) -> None:
+        """Make sure that there is something to score."""
+        if not self.lesions:
+            raise DataError("There is no fold to score. Give a model with photographs.")
+        if not any(t.photographs for group in self.annotated.values() for t in group.values()):
+            raise DataError(
+                "There is nothing to score: no photograph is annotated for any of the model's "
+                f"lesions ({', '.join(self.lesions)})."
+            )
+
+    def evaluation(
+        self, kind: Descriptions, pixels: Pixels, bootstrap: int, seed: int
+    ) -> Evaluation:
+        """Return the figures of all that was added."""
+        annotated, free = self.annotated[kind], self.lesion_free[kind]
+        names = _names(annotated)
+        weights = draw_weights(len(names), bootstrap, seed)  # the same draws for all lesions
+        lesions = []
+        for name, tally in annotated.items():
+            among = [names.index(score.photograph) for score in tally.photographs]
+            drawn = tally.draws(weights[:, among])
+            lesions.append(tally.score(name, drawn, free[name].lesion_free_score(bootstrap, seed)))
+        return Evaluation(
+            descriptions=kind,
+            pixels=pixels,
+            lesions=tuple(lesions),
+            mean=_mean([score for score in lesions if score.with_lesion]),
+            photographs=tuple(names),
+            lesion_free=tuple(_names(free)),
+            bootstrap=bootstrap,
+            seed=seed,
         )
-    return {
-        kind: _evaluation(kind, pixels, annotated[kind], free[kind], bootstrap, seed)
-        for kind in descriptions
-    }
+
+    def _open(self, lesions: tuple[str, ...]) -> None:
+        """Start with the lesions of the first fold's model; the others must have the same."""
+        if not self.lesions:
+            self.lesions = lesions
+            for kind in self.descriptions:
+                self.annotated[kind] = {
+                    name: LesionTally(self.froc, keep_histograms=self.keep_histograms)
+                    for name in lesions
+                }
+                self.lesion_free[kind] = {name: LesionTally() for name in lesions}
+        elif lesions != self.lesions:
+            raise DataError(
+                f"The models of the folds have different lesions: {', '.join(self.lesions)} and "
+                f"{', '.join(lesions)}. Evaluate them apart."
+            )
 
 
 def _only_once(samples: Sequence[Sample], seen: set[str]) -> None:
@@ -175,33 +226,6 @@ def _only_once(samples: Sequence[Sample], seen: set[str]) -> None:
 def _point(model: TPDRSeg, lesion: str) -> OperatingPoint:
     points = model.config.inference.operating_points
     return points.get(lesion, OperatingPoint(threshold=DEFAULT_THRESHOLD))
-
-
-def _evaluation(
-    kind: Descriptions,
-    pixels: Pixels,
-    annotated: Tallies,
-    free: Tallies,
-    bootstrap: int,
-    seed: int,
-) -> Evaluation:
-    names = _names(annotated)
-    weights = draw_weights(len(names), bootstrap, seed)  # the same draws for all lesions
-    lesions = []
-    for name, tally in annotated.items():
-        among = [names.index(score.photograph) for score in tally.photographs]
-        drawn = tally.draws(weights[:, among])
-        lesions.append(tally.score(name, drawn, free[name].lesion_free_score(bootstrap, seed)))
-    return Evaluation(
-        descriptions=kind,
-        pixels=pixels,
-        lesions=tuple(lesions),
-        mean=_mean([score for score in lesions if score.with_lesion]),
-        photographs=tuple(names),
-        lesion_free=tuple(_names(free)),
-        bootstrap=bootstrap,
-        seed=seed,
-    )
 
 
 def _mean(lesions: Sequence[Figures]) -> Figures:
