@@ -107,7 +107,9 @@ class Bench:
         if self.points:
             choose_operating_points(model, self.points)
         histograms = Histograms()
-        found = evaluate(model, self.validation, bootstrap=0, watch=histograms)
+        found = evaluate(
+            model, self.validation, bootstrap=0, include_learned=True, watch=histograms
+        )
         draws = mean_draws(found, histograms, self.draws, config.seed)
         result = {
             "row": row,

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tp_drseg.config import TPDRSegConfig
+from tp_drseg.config import LearnedPhotograph, Provenance, TPDRSegConfig
 from tp_drseg.data import Sample
 from tp_drseg.evaluation import evaluate, operating_points
 from tp_drseg.evaluation.convention import Pixels
@@ -59,8 +59,13 @@ def predict(
 
 @pytest.fixture
 def fake_model(small_config: TPDRSegConfig) -> Any:
-    """What of a model is asked for when its predictions are given."""
-    return SimpleNamespace(config=small_config, catalog=small_config.lesions)
+    """What of a model is asked for when its predictions are given.
+
+    It has learned from one photograph, which none of the tests scores.
+    """
+    learned = LearnedPhotograph(name="another", sha256="0" * 64)
+    config = small_config.replace(provenance=Provenance(photographs=(learned,)))
+    return SimpleNamespace(config=config, catalog=config.lesions)
 
 
 class Given:

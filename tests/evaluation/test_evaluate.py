@@ -27,6 +27,7 @@ from tp_drseg.evaluation.regions import TrueRegions
 from tp_drseg.evaluation.scores import FIGURES, Evaluation, LesionScore
 from tp_drseg.evaluation.tables import as_table, operating_points_text, tables
 from tp_drseg.inference.request import Prompt
+from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 
 COUNTS = {"haemorrhage": 3, "hard exudate": 12, "soft exudate": 2}
@@ -66,6 +67,14 @@ def model(make_model: Callable[..., TPDRSeg], stir: Callable[[nn.Module], nn.Mod
 
     model.network.decode = spread  # type: ignore[assignment,method-assign]
     return model
+
+
+def test_what_the_tests_below_score_is_spread(model: TPDRSeg, samples: list[Sample]) -> None:
+    """Were the fixture's logits not those that are scored, all figures would be chance's."""
+    (prediction,) = (p for p in predictions(model, samples[1:]) if p.lesion == "hard exudate")
+    inside = prediction.probability[prediction.scored]
+    logits = np.log(inside / (1 - inside))
+    assert logits.std() > 1 and 0.2 < (inside > 0.5).mean() < 0.8
 
 
 def haemorrhage(result: Evaluation) -> LesionScore:
@@ -183,6 +192,31 @@ def test_held_out_descriptions_are_really_used(
         assert own != other
 
 
+def test_a_photograph_is_encoded_once(model: TPDRSeg, samples: list[Sample]) -> None:
+    """Both kinds of descriptions, and the region counts at any threshold, share its features."""
+    passes: list[int] = []
+    stem = model.network.image_encoder.backbone.patch_embed
+    hook = stem.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
+    evaluate(model, samples[:1], bootstrap=0)
+    once = sum(passes)
+    passes.clear()
+    kinds = tuple(Descriptions)
+    evaluate_folds([Fold(model, samples[:1])], descriptions=kinds, bootstrap=0, froc=(0.2, 0.6))
+    assert sum(passes) == once >= 1
+    hook.remove()
+
+
+def test_a_lesion_without_held_out_descriptions(
+    given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]
+) -> None:
+    """Asked with its own in their place, the figures would not be what they are called."""
+    first, *others = fake_model.catalog
+    fake_model.catalog = LesionCatalog((replace(first, held_out=()), *others))
+    samples = given(make_prediction("a", 1))
+    with pytest.raises(DataError, match=rf"{first.name} has no held-out descriptions"):
+        evaluate(fake_model, samples, descriptions=Descriptions.HELD_OUT, bootstrap=0)
+
+
 def test_undecided_pixels_are_not_scored(
     given: Any, fake_model: Any, make_prediction: Callable[..., Prediction]
 ) -> None:
@@ -222,7 +256,7 @@ def test_all_pixels_or_the_field_of_view(model: TPDRSeg, samples: list[Sample]) 
     labels[:3, :3] = labels.max()
     Image.fromarray(labels).save(drawn.path)
     sample = Sample("eye 1", samples[1].image, {"hard exudate": drawn})
-    field = FundusView(model, sample.image).field_of_view.mask
+    field = model.open_quietly(sample.image).field_of_view.mask
     assert not field[:3, :3].any()
     (inside,) = predictions(model, [sample])
     (everywhere,) = predictions(model, [sample], pixels=Pixels.ALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from tp_drseg.errors import DataError
 from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.predictions import Descriptions, Prediction
 from tp_drseg.evaluation.tables import operating_points_text, tables
+from tp_drseg.lesions import LesionCatalog
 
 Make = Callable[..., Prediction]
 OWN = Descriptions.OWN
@@ -27,8 +29,8 @@ class FakeModel(SimpleNamespace):
 
 
 def fold_model(config: TPDRSegConfig, threshold: float, chosen_on: str) -> Any:
-    point = OperatingPoint(threshold, chosen_on=chosen_on)
-    changed = config.replace(operating_points={"haemorrhage": point})
+    point = OperatingPoint(threshold=threshold, chosen_on=chosen_on)
+    changed = config.replace(inference={"operating_points": {"haemorrhage": point}})
     return FakeModel(config=changed, catalog=changed.lesions)
 
 
@@ -103,7 +105,10 @@ def test_a_photograph_counts_once(given: Any, fake_model: Any, make_prediction: 
 def test_models_of_one_recipe_have_the_same_lesions(
     given: Any, fake_model: Any, make_prediction: Make
 ) -> None:
-    other: Any = FakeModel(catalog=SimpleNamespace(names=("drusen",)), config=fake_model.config)
+    other: Any = FakeModel(
+        catalog=LesionCatalog((replace(fake_model.catalog.lesions[0], name="drusen"),)),
+        config=fake_model.config,
+    )
     folds = [Fold(fake_model, given(make_prediction("a", 1))), Fold(other, [])]
     with pytest.raises(DataError, match=r"different lesions: .*haemorrhage.* and drusen"):
         evaluate_folds(folds)

@@ -86,6 +86,8 @@ def test_busiest_window() -> None:
     rows, columns = busiest_window(mask, 40)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (40, 40)
     assert mask[rows, columns].sum() == 100
+    middle = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
+    assert middle == pytest.approx((155, 255), abs=5)
     rows, columns = busiest_window(mask[:30], 64)  # no larger than the photograph
     assert (rows.stop - rows.start, columns.stop - columns.start) == (30, 30)
     assert mask[:30][rows, columns].sum() == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tp_drseg.config import LearnedPhotograph, Provenance
 from tp_drseg.errors import MissingExtraError
 from tp_drseg.evaluation.convention import conventions
 from tp_drseg.evaluation.evaluate import FROC_THRESHOLDS, Fold, evaluate_folds
@@ -27,6 +29,8 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.links: list[str] = []
+        self.places: set[str] = set()
+        self.jumps: list[str] = []
         self.text = ""
         self.feed(page)
         assert not self.open
@@ -34,7 +38,12 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in VOID:
             self.open.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.links += [value or "" for name, value in attrs if name == "src"]
+        self.places |= {value or "" for name, value in attrs if name == "id"}
+        for name, value in attrs:
+            if name == "href":
+                assert value is not None and value.startswith("#")
+                self.jumps.append(value[1:])
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -57,6 +66,11 @@ def test_report(
     write_report(path, measured, gallery, model="a model & more", data="four photographs")
     source = path.read_text(encoding="utf-8")
     page = Page(source)
+    assert page.jumps and set(page.jumps) <= page.places
+    assert page.text.index("For research only.") < page.text.index("AUC-PR")
+    for sentence in measured[Descriptions.OWN].split.sentences():
+        assert sentence in page.text
+    assert 'class="box yes"' in source and "not held out" not in page.text
     assert page.links and all(link.startswith("data:image/") for link in page.links)
     assert not re.search(r"https?:|@import|url\(|<script|<link", source)
     kinds = [link.partition(";")[0] for link in page.links]
@@ -74,6 +88,38 @@ def test_report(
         assert title in page.text and text in page.text
     best = gallery.best("haemorrhage")[0].score
     assert f"Dice {best.dice:.2f}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("provenance", "standing", "words"),
+    [
+        (Provenance(), "unknown", "unknown whether held out"),
+        (
+            Provenance(photographs=(LearnedPhotograph(name="x", sha256=sha256(b"a").hexdigest()),)),
+            "no",
+            "not held out",
+        ),
+    ],
+)
+def test_a_report_says_what_is_not_held_out(
+    provenance: Provenance,
+    standing: str,
+    words: str,
+    given: Any,
+    fake_model: Any,
+    make_prediction: Callable[..., Prediction],
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("matplotlib")
+    fake_model.config = fake_model.config.replace(provenance=provenance)
+    samples = given(make_prediction("a", 1))
+    measured = evaluate_folds([Fold(fake_model, samples)], bootstrap=0, include_learned=True)
+    path = tmp_path / "report.html"
+    write_report(path, measured, Gallery(), model="m", data="d")
+    source = path.read_text(encoding="utf-8")
+    assert f'class="box {standing}"' in source
+    assert f"AUC-PR, pooled pixels ({words})" in source
+    assert f"Pixels, pooled ({words})" in source
 
 
 @pytest.mark.parametrize("name", ["matplotlib", "jinja2"])

@@ -13,11 +13,13 @@ from tp_drseg.data import Sample
 from tp_drseg.errors import DataError
 from tp_drseg.evaluation.bootstrap import draw_weights
 from tp_drseg.evaluation.convention import Pixels
+from tp_drseg.evaluation.held_out import Split, divide, together
 from tp_drseg.evaluation.predictions import Descriptions, Prediction, predictions
 from tp_drseg.evaluation.scores import FIGURES, Evaluation, Figures, PhotographScore
 from tp_drseg.evaluation.tally import Draws, LesionTally
 
 if TYPE_CHECKING:
+    from tp_drseg.lesions import LesionCatalog
     from tp_drseg.model import TPDRSeg
 
 FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -25,6 +27,9 @@ FROC_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 Watch = Callable[[Prediction, NDArray[np.bool_], PhotographScore], None]
 """Sees each prediction, what is marked at the operating point, and its figures."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many photographs of a model are done and how many there are, first of all none."""
 
 Tallies = Mapping[str, LesionTally]
 
@@ -53,23 +58,31 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     froc: Sequence[float] = (),
+    include_learned: bool = False,
     watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Score every lesion of the model on every sample; see `conventions`.
+
+    Photographs that the model learned from, as its configuration records them, are left out; the
+    evaluation's `split` names them and says whether the others were held out.
 
     One photograph is held at a time. Beside it, some 0.5 MB are kept per photograph and lesion for
     the bootstrap, and next to nothing without it.
 
     Args:
         model: The model.
-        samples: Annotated photographs that the model was not trained on.
+        samples: Annotated photographs.
         lesion_free: Photographs without any lesion (see `read_lesion_free`), looked at apart.
         descriptions: With which descriptions the lesions are asked for.
         pixels: Which pixels are scored.
         bootstrap: Draws of the bootstrap; 0 for no intervals.
         seed: Of the draws.
         froc: Thresholds of the free-response curve, such as `FROC_THRESHOLDS`.
+        include_learned: Whether photographs that the model learned from are scored too; the
+            figures are then marked as not held out.
         watch: Is called with each prediction, those of the lesion-free photographs last.
+        progress: Is told of each photograph.
 
     Returns:
         The scores.
@@ -77,7 +90,7 @@ def evaluate(
     Raises:
         ImageError: A photograph cannot be read.
         DataError: A mask cannot be read, a number is out of range, two photographs have one name,
-            or no photograph is annotated for any of the model's lesions.
+            or no photograph is left that is annotated for any of the model's lesions.
     """
     return evaluate_folds(
         [Fold(model, samples, lesion_free)],
@@ -86,7 +99,9 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
         froc=froc,
+        include_learned=include_learned,
         watch=watch,
+        progress=progress,
     )[descriptions]
 
 
@@ -98,7 +113,9 @@ def evaluate_folds(
     bootstrap: int = 1000,
     seed: int = 0,
     froc: Sequence[float] = (),
+    include_learned: bool = False,
     watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> dict[Descriptions, Evaluation]:
     """Score several models of one recipe, each on photographs of its own, as one.
 
@@ -113,7 +130,9 @@ def evaluate_folds(
         bootstrap: See there.
         seed: See there.
         froc: See there.
+        include_learned: See there.
         watch: See there; the lesion-free photographs of a fold come after its other ones.
+        progress: See there; it begins anew with each fold.
 
     Returns:
         The scores by kind of descriptions.
@@ -127,7 +146,7 @@ def evaluate_folds(
         raise DataError("bootstrap must be 0 or more, and each threshold of froc be in [0, 1].")
     pool = _Pool(descriptions, froc, keep_histograms=bootstrap > 0)
     for fold in folds:
-        pool.add(fold, pixels, watch)
+        pool.add(fold, pixels, watch, progress, include_learned=include_learned)
         del fold  # so that its model can go before a generator loads the next
     pool.check()
     return {kind: pool.evaluation(kind, pixels, bootstrap, seed) for kind in descriptions}
@@ -149,29 +168,55 @@ class _Pool:
         self.lesions: tuple[str, ...] = ()
         self.annotated: dict[Descriptions, Tallies] = {}
         self.lesion_free: dict[Descriptions, Tallies] = {}
+        self._splits: list[Split] = []
         self._seen: tuple[set[str], set[str]] = (set(), set())
 
-    def add(self, fold: Fold, pixels: Pixels, watch: Watch | None) -> None:
+    def add(
+        self,
+        fold: Fold,
+        pixels: Pixels,
+        watch: Watch | None,
+        progress: Progress | None,
+        *,
+        include_learned: bool,
+    ) -> None:
         """Score the photographs of a fold with its model."""
-        self._open(tuple(fold.model.catalog.names))
-        parts = ((self.annotated, fold.samples), (self.lesion_free, fold.lesion_free))
-        for (group, samples), seen in zip(parts, self._seen, strict=True):
+        model = fold.model
+        self._open(model.catalog)
+        parts: list[list[Sample]] = []
+        for samples, seen in zip((fold.samples, fold.lesion_free), self._seen, strict=True):
             _only_once(samples, seen)
-            for prediction in predictions(fold.model, samples, self.descriptions, pixels):
-                tally = group[prediction.descriptions][prediction.lesion]
-                mask, score = tally.add(prediction, _point(fold.model, prediction.lesion))
-                if watch is not None:
-                    watch(prediction, mask, score)
+            kept, split = divide(model.config.provenance, samples, include_learned=include_learned)
+            self._splits.append(split)
+            parts.append(kept)
+        total, done = sum(map(len, parts)), 0
+        if progress is not None:
+            progress(done, total)
+        for group, kept in zip((self.annotated, self.lesion_free), parts, strict=True):
+            for sample in kept:
+                for prediction in predictions(model, [sample], self.descriptions, pixels):
+                    tally = group[prediction.descriptions][prediction.lesion]
+                    mask, score = tally.add(prediction, _point(model, prediction.lesion))
+                    if watch is not None:
+                        watch(prediction, mask, score)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
 
     def check(self) -> None:
         """Make sure that there is something to score."""
         if not self.lesions:
             raise DataError("There is no fold to score. Give a model with photographs.")
-        if not any(t.photographs for group in self.annotated.values() for t in group.values()):
-            raise DataError(
-                "There is nothing to score: no photograph is annotated for any of the model's "
-                f"lesions ({', '.join(self.lesions)})."
-            )
+        if any(t.photographs for group in self.annotated.values() for t in group.values()):
+            return
+        left_out = len(together(self._splits).left_out)
+        raise DataError(
+            f"There is nothing to score: the model learned from {left_out} of the photographs, and "
+            "no other is annotated for its lesions. Give photographs that it has not learned from."
+            if left_out
+            else "There is nothing to score: no photograph is annotated for any of the model's "
+            f"lesions ({', '.join(self.lesions)})."
+        )
 
     def evaluation(
         self, kind: Descriptions, pixels: Pixels, bootstrap: int, seed: int
@@ -192,12 +237,20 @@ class _Pool:
             mean=_mean([score for score in lesions if score.with_lesion]),
             photographs=tuple(names),
             lesion_free=tuple(_names(free)),
+            split=together(self._splits),
             bootstrap=bootstrap,
             seed=seed,
         )
 
-    def _open(self, lesions: tuple[str, ...]) -> None:
+    def _open(self, catalog: LesionCatalog) -> None:
         """Start with the lesions of the first fold's model; the others must have the same."""
+        lesions = tuple(catalog.names)
+        for lesion in catalog if Descriptions.HELD_OUT in self.descriptions else ():
+            if not lesion.held_out:
+                raise DataError(
+                    f"{lesion.name} has no held-out descriptions. Add some to the catalog, or ask "
+                    "with the model's own alone."
+                )
         if not self.lesions:
             self.lesions = lesions
             for kind in self.descriptions:

@@ -128,7 +128,7 @@ def outlined(
 
 
 def busiest_window(mask: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
-    """Find the square with about the most true pixels.
+    """Find the square with about the most true pixels, most of all near its middle.
 
     Args:
         mask: `(H, W)` bool.
@@ -142,7 +142,8 @@ def busiest_window(mask: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
     step = max(1, side // 8)
     rows, columns = np.arange(0, height, step), np.arange(0, width, step)
     counts = np.add.reduceat(np.add.reduceat(mask.astype(np.int64), rows, 0), columns, 1)
-    near = ndimage.uniform_filter(counts.astype(np.float64), size=8, mode="constant")
+    # a bell of the square's width, not a box: what is alone stands in the middle, not at an edge
+    near = ndimage.gaussian_filter(counts.astype(np.float64), sigma=2, mode="constant")
     row, column = np.unravel_index(int(np.argmax(near)), near.shape)
     return _span(int(row) * step, side, height), _span(int(column) * step, side, width)
 

@@ -12,10 +12,11 @@ from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_text
 from tp_drseg.evaluation.convention import area_name, conventions
 from tp_drseg.evaluation.gallery import MARKED, TRUTH, Exhibit, Gallery
+from tp_drseg.evaluation.held_out import HeldOut
 from tp_drseg.evaluation.plots import froc_plot, precision_recall_plot
 from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.scores import Evaluation
-from tp_drseg.evaluation.tables import operating_points_text, tables
+from tp_drseg.evaluation.tables import headlines, operating_points_text, tables
 from tp_drseg.export.colours import RGB
 
 NEEDED = ("matplotlib", "jinja2")
@@ -24,6 +25,13 @@ NEEDED = ("matplotlib", "jinja2")
 _KINDS: Mapping[Descriptions, str] = {
     Descriptions.OWN: "Asked with the model's own descriptions",
     Descriptions.HELD_OUT: "Asked with descriptions that no training saw",
+}
+
+
+_STANDING: Mapping[HeldOut, str] = {
+    HeldOut.YES: "yes",
+    HeldOut.UNKNOWN: "unknown",
+    HeldOut.NO: "no",
 }
 
 
@@ -67,6 +75,9 @@ def write_report(
         conventions=conventions(first.pixels),
         photographs=first.photographs,
         lesion_free=first.lesion_free,
+        left_out=first.split.left_out,
+        split=first.split.sentences(),
+        standing=_STANDING[first.split.held_out],
         truth=_css(TRUTH),
         marked=_css(MARKED),
     )
@@ -76,7 +87,9 @@ def write_report(
 def _section(evaluation: Evaluation) -> dict[str, object]:
     has_froc = any(score.froc for score in evaluation)
     return {
+        "id": str(evaluation.descriptions),
         "title": _KINDS[evaluation.descriptions],
+        "tiles": [tile._asdict() for tile in headlines(evaluation)],
         "tables": tables(evaluation),
         "points": operating_points_text(evaluation).splitlines(),
         "draws": evaluation.bootstrap,

@@ -6,15 +6,20 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tp_drseg.evaluation.bootstrap import Interval, percentile_interval
 from tp_drseg.evaluation.convention import Pixels
+from tp_drseg.evaluation.held_out import Split
 from tp_drseg.evaluation.metrics import PixelCurve
 from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.regions import RegionCounts
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 NAN = float("nan")
 
@@ -218,6 +223,7 @@ class Evaluation:
         mean: Mean of each figure over the lesions that at least one photograph has.
         photographs: Names of the annotated photographs that were scored, sorted.
         lesion_free: Names of the lesion-free photographs, sorted.
+        split: Whether they were held out from what the model learned from.
         bootstrap: How many draws were made; 0 for none.
         seed: Of the draws.
     """
@@ -228,6 +234,7 @@ class Evaluation:
     mean: Figures
     photographs: tuple[str, ...]
     lesion_free: tuple[str, ...]
+    split: Split
     bootstrap: int
     seed: int
 
@@ -253,6 +260,7 @@ class Evaluation:
                 _figures(score) | {name: _plain(getattr(score, name)) for name in _OF_A_LESION}
                 for score in self.lesions
             ],
+            "split": {"held_out": self.split.held_out, **_object(self.split)},
             "bootstrap": {"draws": self.bootstrap, "seed": self.seed},
         }
 
@@ -269,10 +277,14 @@ def _figures(figures: Figures) -> dict[str, object]:
     return found | {"intervals": _plain(figures.intervals)}
 
 
+def _object(value: DataclassInstance) -> dict[str, object]:
+    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+
+
 def _plain(value: object) -> object:
     """Only what JSON knows: it has no NaN and no dataclass."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return _object(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from tp_drseg.evaluation.bootstrap import Interval
 from tp_drseg.evaluation.scores import Evaluation, Figures, LesionScore
@@ -30,7 +31,26 @@ class Table(NamedTuple):
     rows: list[tuple[Cell, ...]]
 
 
+class Headline(NamedTuple):
+    """A figure that stands for the whole evaluation: the mean over lesions.
+
+    Attributes:
+        title: What it is.
+        figure: Its value.
+        interval: Its 95 % interval; empty where there is none.
+    """
+
+    title: str
+    figure: str
+    interval: str
+
+
 _PIXELS = ("AUC-PR", "AUC-ROC", "Dice", "IoU", "sensitivity", "precision")
+_FOR_THE_CARD = (
+    ("average_precision", "average_precision", "AUC-PR, pooled pixels"),
+    ("pooled_dice", "dice", "Dice, pooled pixels"),
+    ("dice_per_image", "dice", "Dice, mean over photographs"),
+)
 _POOLED = ("average_precision", "roc_auc", "pooled_dice", "pooled_iou", "sensitivity", "precision")
 _PER_IMAGE = tuple(
     f"{name}_per_image"
@@ -81,18 +101,38 @@ def tables(evaluation: Evaluation) -> list[Table]:
                 [_lesion_free(score) for score in lesions],
             )
         )
-    return shown
+    mark = evaluation.split.mark
+    return [table._replace(title=table.title + mark) for table in shown]
+
+
+def headlines(evaluation: Evaluation) -> list[Headline]:
+    """Return the few figures that a reader sees first, each the mean over lesions."""
+    mark = evaluation.split.mark
+    chosen = (
+        ("AUC-PR, pooled pixels", "average_precision", 3),
+        ("Dice, per image", "dice_per_image", 3),
+        ("sensitivity to single lesions", "lesion_sensitivity", 3),
+        ("false positives per image", "false_positives_per_image", 1),
+    )
+    return [
+        Headline(f"{title}{mark}", *_cell(evaluation.mean, name, digits))
+        for title, name, digits in chosen
+    ]
 
 
 def as_table(evaluation: Evaluation) -> Mapping[str, Mapping[str, str]]:
-    """Return the main figures as rows of text by lesion, with their mean, for the model card."""
+    """Return the main figures as rows of text by lesion, with their mean, for the model card.
+
+    Columns of figures say so when the photographs were not (known to be) held out.
+    """
+    mark = evaluation.split.mark
     columns = {
-        "AUC-PR": "average_precision",
-        "AUC-ROC": "roc_auc",
-        "Dice, pooled": "pooled_dice",
-        "Dice, per image": "dice_per_image",
-        "precision": "precision",
-        "sensitivity": "sensitivity",
+        f"AUC-PR{mark}": "average_precision",
+        f"AUC-ROC{mark}": "roc_auc",
+        f"Dice, pooled{mark}": "pooled_dice",
+        f"Dice, per image{mark}": "dice_per_image",
+        f"precision{mark}": "precision",
+        f"sensitivity{mark}": "sensitivity",
     }
     return {
         title: {"share of pixels": share, "threshold": threshold}
@@ -102,6 +142,50 @@ def as_table(evaluation: Evaluation) -> Mapping[str, Mapping[str, str]]:
             ("mean", "", "", evaluation.mean),
         )
     }
+
+
+class EvalResultFields(TypedDict):
+    """Fields of a `huggingface_hub.EvalResult`, for the metadata of a model card."""
+
+    task_type: str
+    dataset_type: str
+    dataset_name: str
+    metric_type: str
+    metric_name: str
+    metric_value: float
+    metric_args: dict[str, str | int]
+
+
+def as_eval_results(evaluation: Evaluation, dataset_name: str) -> list[EvalResultFields]:
+    """Return the main figures of each lesion and of their mean, for a model card's metadata.
+
+    A figure's name says so when the photographs were not (known to be) held out. A figure that
+    does not exist is left out.
+
+    Args:
+        evaluation: The scores.
+        dataset_name: What to call the photographs, such as "IDRiD, segmentation, validation".
+    """
+    rows: list[tuple[str, Figures]] = [(score.lesion, score) for score in evaluation]
+    rows.append(("mean over lesions", evaluation.mean))
+    return [
+        EvalResultFields(
+            task_type="image-segmentation",
+            dataset_type="-".join(re.findall(r"[a-z0-9]+", dataset_name.lower())),
+            dataset_name=dataset_name,
+            metric_type=metric,
+            metric_name=f"{title}, {lesion}{evaluation.split.mark}",
+            metric_value=round(value, 4),
+            metric_args={
+                "pixels": str(evaluation.pixels),
+                "descriptions": str(evaluation.descriptions),
+                "photographs": len(evaluation.photographs),
+            },
+        )
+        for lesion, figures in rows
+        for name, metric, title in _FOR_THE_CARD
+        if (value := float(getattr(figures, name))) == value
+    ]
 
 
 def operating_points_text(evaluation: Evaluation) -> str:
