@@ -138,9 +138,8 @@ def in_child(
             os.close(reading)
             _be_child(work, before, memory, writing, output.fileno())
         os.close(writing)
-        message, is_late = _collect(
-            reading, started + (timeout if kill_after is None else kill_after)
-        )
+        allowed = timeout if kill_after is None else kill_after
+        message, is_late = _collect(reading, started + allowed)
         if is_late:
             for kill in (os.killpg, os.kill):
                 with contextlib.suppress(ProcessLookupError):

@@ -111,7 +111,7 @@ def try_all(
                 continue
             give(crew[place])
     for worker in crew:
-        worker.pipe.close()
+        worker.pipe.send(None)
         worker.process.join()
     return found
 
@@ -124,11 +124,7 @@ def _serve(
     os.dup2(null, 1)
     os.dup2(null, 2)
     limit_memory(memory)
-    while True:
-        try:
-            number = pipe.recv()
-        except EOFError:
-            os._exit(0)
+    while (number := pipe.recv()) is not None:
         case, started = make(number), time.monotonic()
         end, why = "read", ""
         try:
@@ -139,6 +135,7 @@ def _serve(
             end, why = ("memory" if raised.is_memory else end), f"case {number}: {raised}"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         pipe.send(Tried(case.kind, end, why, round(time.monotonic() - started, 3), peak))
+    os._exit(0)  # nothing of the parent's is run twice
 
 
 def tally(tried: Sequence[Tried], limit_mb: int) -> Findings:

@@ -20,7 +20,8 @@ def fundus(width: int = 160, height: int = 120, seed: int = 0) -> NDArray[np.uin
         top = rng.integers(height // 4, 3 * height // 4)
         left = rng.integers(width // 3, 2 * width // 3)
         image[top : top + 6, left : left + 6] = (250, 240, 120)
-    return image.clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = image.clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def write_photographs(folder: Path, count: int, *, width: int = 160, height: int = 120) -> Path:

@@ -9,8 +9,10 @@ from benchmarks.reliability.edit_jpeg import edit_jpeg
 from benchmarks.reliability.edit_png import SIGNATURE, edit_png
 from benchmarks.reliability.mutate import EDGES
 
-_TIFF_TAGS = (254, 256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324)
-_TIFF_TAGS = (*_TIFF_TAGS, 325, 338, 339, 347, 530, 700, 34665, 34675)
+_TIFF_TAGS = (
+    *(254, 256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324),
+    *(325, 338, 339, 347, 530, 700, 34665, 34675),
+)
 
 
 def edit_header(data: bytes, rng: random.Random) -> bytes:

@@ -119,7 +119,7 @@ def _add(chunks: list[Chunk], rng: random.Random) -> None:
 
 
 def _pixels(chunks: list[Chunk], rng: random.Random) -> None:
-    chunk = next(chunk for chunk in chunks if chunk.kind == b"IDAT")
+    chunk = rng.choice([chunk for chunk in chunks if chunk.kind == b"IDAT"])
     try:
         pixels = bytearray(zlib.decompress(bytes(chunk.body)))
     except zlib.error as error:

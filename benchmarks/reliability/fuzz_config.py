@@ -19,7 +19,7 @@ from benchmarks.reliability.mutate import cut, flip_bits
 from benchmarks.reliability.mutate_tree import Tree, mutate_tree
 from tp_drseg.checkpoints.store import read_config
 from tp_drseg.lesions.lesion_file import read_lesions
-from tp_drseg.training.run_config import recipe, read_run
+from tp_drseg.training.run_config import read_run, recipe
 
 LIMIT_MB = 1024
 _PIECES = (

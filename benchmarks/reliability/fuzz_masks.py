@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -37,7 +38,7 @@ def fuzz_masks(work: Path, count: int, seed: int) -> Findings:
     _postscript(work, found)
     for format in _OTHERS:
         if data := _saved_as(format):
-            ended = in_child(lambda data=data: read(Case(format, data, "default"), work))  # type: ignore[misc]
+            ended = in_child(partial(read, Case(format, data, "default"), work))
             is_refused = ended.raised is not None and ended.raised.is_typed
             found.check(is_refused, f"{format} called mask.png: {ended.verdict}")
     large = Case("large", edit_png.bomb(13000, 8, 6), "default")

@@ -14,8 +14,10 @@ from benchmarks.reliability.drawn import fundus
 SIZE = (80, 96)
 """Height and width of all of them."""
 
-_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg")
-_COMPRESSIONS = (*_COMPRESSIONS, "zstd", "lzma")
+_COMPRESSIONS = (
+    *("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "jpeg"),
+    *("zstd", "lzma"),
+)
 
 
 def photographs() -> dict[str, bytes]:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 
 Edit = Callable[[bytes, random.Random], bytes]
 
-EDGES = (0, 1, 2, 7, 8, 31, 64, 127, 128, 255, 256, 1000, 4096, 16384, 32767, 32768, 65535, 65536)
-EDGES = (*EDGES, 100_000, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+EDGES: tuple[int, ...] = (
+    *(0, 1, 2, 7, 8, 31, 64, 127, 128, 255, 256, 1000, 4096, 16384, 32767, 32768, 65535, 65536),
+    *(100_000, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1),
+)
 """Numbers at which readers go wrong."""
 
 
@@ -36,7 +38,7 @@ def mutate(
     for _ in range(rng.choice([1, 1, 2, 3])):
         try:
             data = edit(data, rng)
-        except (struct.error, IndexError, ValueError):  # nothing is left that could be edited
+        except (struct.error, LookupError, ValueError):  # nothing is left that could be edited
             break
     return what, flip_bits(data, rng, 3) if what == "field and bits" else data
 

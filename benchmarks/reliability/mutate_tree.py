@@ -10,12 +10,13 @@ from collections.abc import Iterator
 Tree = None | bool | int | float | str | list["Tree"] | dict[str, "Tree"]
 Path = tuple[str | int, ...]
 
-_ODD: tuple[Tree, ...] = (
+_ODD: list[Tree] = [
     *(None, True, False, 0, -1, 1, 10**9, 10**30, -(10**9), 1.5, 1e308, math.nan, math.inf),
     *("", "x", "../x", "a/b\n", "\0", "\ud800", "é" * 1000, "1e999", "auto", "true", "=1+1"),
-    *([], {}, [1, "a"], [[]], {"x": 1}, {"": None}, [None] * 4, [10**6] * 4, [0, 0, 0, 0]),
-    *([2**63], {"0": 0}, "\x1b[2J", ["x"] * 5000),
-)
+    "\x1b[2J",
+]
+_ODD += [[], {}, [1, "a"], [[]], {"x": 1}, {"": None}, [None] * 4, [10**6] * 4, [0, 0, 0, 0]]
+_ODD += [[2**63], {"0": 0}, ["x"] * 5000]
 _NAMES = ("x", "", "version", "lesions", "name", "VERSION", "__class__")
 _LARGE = 5000
 
@@ -52,10 +53,10 @@ def _paths(tree: Tree, path: Path = ()) -> Iterator[Path]:
 
 def _at(tree: Tree, path: Path) -> Tree:
     for key in path:
-        tree = tree[key]  # type: ignore[index, call-overload]
+        tree = tree[key]  # type: ignore[index]
     return tree
 
 
 def _set(holder: Tree, key: str | int, value: Tree) -> None:
     assert isinstance(holder, (dict, list))
-    holder[key] = value  # type: ignore[index, call-overload]
+    holder[key] = value  # type: ignore[index]
