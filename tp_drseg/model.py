@@ -262,8 +262,9 @@ class TPDRSeg:
             >>> from tp_drseg import TPDRSeg
             >>> model = TPDRSeg.from_pretrained()
             >>> photographs = ["examples/retina.jpg", "examples/retina_with_lesions.jpg"]
-            >>> [results["EX"].area_px > 0 for results in model.segment_batch(photographs, ["EX"])]
-            [False, True]
+            >>> healthy, drawn = model.segment_batch(photographs, ["EX"])
+            >>> healthy["EX"].area_px < 100 < drawn["EX"].area_px
+            True
         """
         prompts = as_prompts(lesions, self.catalog)  # before the first photograph is read
         on_card = self.device.type == "cuda"

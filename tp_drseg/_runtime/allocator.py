@@ -28,6 +28,12 @@ def freed_memory_kept() -> Iterator[None]:
     last of such blocks ends, in whichever thread, all that is free goes back to the system.
 
     The setting is one of the whole process. Elsewhere than on Linux with glibc, nothing changes.
+
+    Example:
+        >>> from tp_drseg import TPDRSeg, freed_memory_kept
+        >>> model = TPDRSeg.from_pretrained()
+        >>> with freed_memory_kept():
+        ...     result = model.segment("examples/retina_with_lesions.jpg", "EX")
     """
     _blocks.enter()
     try:

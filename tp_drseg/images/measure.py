@@ -25,6 +25,14 @@ class Region:
             the points of a prompt. It need not lie on the region.
         mean_probability: Mean of the probability over its pixels; None where none was given.
         max_probability: The highest of them; None where none was given.
+
+    Example:
+        >>> import numpy as np
+        >>> from tp_drseg.images import find_regions
+        >>> mask = np.zeros((5, 8), bool)
+        >>> mask[1:3, 2:6] = True
+        >>> find_regions(mask)
+        (Region(box=(2, 1, 6, 3), area_px=8, centroid=(3.5, 1.5), ...),)
     """
 
     box: tuple[int, int, int, int]
@@ -72,7 +80,7 @@ def find_regions(
     owner = labels.reshape(-1)[flat] - 1
     areas = np.bincount(owner)
     rows, columns = np.divmod(flat, labels.shape[1])
-    top, left = window[0].start, window[1].start
+    top, left = int(window[0].start), int(window[1].start)
     boxes = [
         (left + x.start, top + y.start, left + x.stop, top + y.stop)
         for y, x in ndimage.find_objects(labels)

@@ -31,6 +31,11 @@ class Origin:
         revision: Its revision on the Hub, if it has one.
         device: Where it ran, such as `cpu` or `cuda:0`.
         dtype: What it computed in, such as `float32`.
+
+    Example:
+        >>> from tp_drseg import TPDRSeg
+        >>> TPDRSeg.from_pretrained(device="cpu").origin.dtype
+        'float32'
     """
 
     model_id: str = ""

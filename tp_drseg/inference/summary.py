@@ -33,6 +33,13 @@ class SegmentationSummary:
         model_id: Which model.
         revision: Its revision on the Hub, if it has one.
         packed_mask: The mask, packed; `mask` unpacks it.
+
+    Example:
+        >>> from tp_drseg import TPDRSeg
+        >>> model = TPDRSeg.from_pretrained()
+        >>> summary = model.segment("examples/retina_with_lesions.jpg", "EX").summary()
+        >>> summary.mask.shape, summary.mask.sum() == summary.area_px
+        ((1411, 1411), True)
     """
 
     lesion: str

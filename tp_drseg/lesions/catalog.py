@@ -31,6 +31,11 @@ class Description:
 
     Raises:
         LesionError: The text is empty, or a value is not a string.
+
+    Example:
+        >>> from tp_drseg import Description
+        >>> Description("tiny round dark red dots").text
+        'tiny round dark red dots'
     """
 
     text: str
@@ -59,6 +64,12 @@ class Lesion:
 
     Raises:
         LesionError: A field is empty or of the wrong type, or a description occurs twice.
+
+    Example:
+        >>> from tp_drseg import Description, Lesion
+        >>> drusen = Lesion("drusen", "DR", (), (Description("pale yellow round spots"),))
+        >>> drusen.texts
+        ('pale yellow round spots',)
     """
 
     name: str
@@ -118,6 +129,14 @@ class LesionCatalog:
 
     Raises:
         LesionError: There is no lesion, or two lesions share a name, abbreviation or alias.
+
+    Example:
+        >>> from tp_drseg import LesionCatalog
+        >>> catalog = LesionCatalog.default()
+        >>> catalog.names
+        ('microaneurysm', 'haemorrhage', 'hard exudate', 'soft exudate')
+        >>> catalog.resolve("cotton-wool spots").abbreviation
+        'SE'
     """
 
     lesions: tuple[Lesion, ...]

@@ -33,6 +33,14 @@ class ExplicitPriorEncoder(ExactParts):
         clip: what `build_clip` gives; it is frozen here.
         image_size: side in pixels of the square that holds the whole field of view.
         features: which dense features to read, see `dense_image_features`.
+
+    Example:
+        >>> import torch
+        >>> from tp_drseg import TPDRSeg
+        >>> encoder = TPDRSeg.from_pretrained().network.explicit_prior
+        >>> images = torch.rand(1, 3, 64, 64)
+        >>> encoder(images, ["tiny round dark red dots", "white fluffy spots"]).shape
+        torch.Size([1, 2, 4, 4])
     """
 
     pixel_mean: Tensor

@@ -220,6 +220,14 @@ class InjectedImageEncoder(ExactParts):
 
     Raises:
         ConfigError: for `lora` without `peft`, or on a block without attention.
+
+    Example:
+        >>> import torch
+        >>> from tp_drseg import TPDRSeg
+        >>> encoder = TPDRSeg.from_pretrained().network.image_encoder
+        >>> features = encoder.encode_image(torch.rand(1, 3, 1024, 1024))
+        >>> encoder.inject(features.feature, prior=torch.rand(1, 1, 64, 64)).shape
+        torch.Size([1, 256, 64, 64])
     """
 
     def __init__(

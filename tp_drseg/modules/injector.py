@@ -22,6 +22,14 @@ class PriorAlignedInjector(nn.Module):
         dim: channels C of the block's feature.
         stride: stride of the three convolutions.
         use_prior: without it `F_act = F_i`, the paper's ablation "w/o prior in the injector".
+
+    Example:
+        >>> import torch
+        >>> from tp_drseg import PriorAlignedInjector
+        >>> injector = PriorAlignedInjector(dim=32)
+        >>> feature, prior = torch.rand(1, 32, 16, 16), torch.rand(1, 1, 16, 16)
+        >>> torch.equal(injector(feature, prior), feature)  # a fresh one changes nothing
+        True
     """
 
     def __init__(self, dim: int, stride: int = 4, use_prior: bool = True) -> None:

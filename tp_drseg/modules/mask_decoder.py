@@ -20,6 +20,15 @@ class MaskDecoder(SAMMaskDecoder):  # type: ignore[misc]
 
     Meta's own repeats the image embedding for every prompt, so it takes one image and many
     prompts; this one takes as many images as prompts. Only SAM's single-mask output is used.
+
+    Example:
+        >>> import torch
+        >>> from tp_drseg import MaskDecoder
+        >>> embedding, position, dense = torch.rand(3, 2, 256, 8, 8)
+        >>> sparse = torch.rand(2, 5, 256)
+        >>> logits, mask_token = MaskDecoder()(embedding, position[:1], sparse, dense)
+        >>> logits.shape, mask_token.shape
+        (torch.Size([2, 1, 32, 32]), torch.Size([2, 256]))
     """
 
     def __init__(self) -> None:

@@ -25,6 +25,15 @@ class ClassPromptGenerator(nn.Module):
         grid: side of the image embedding, in cells.
         sparse_tokens: how many sparse embeddings, n.
         use_prior: without it `F_p = F_e`, the paper's ablation "w/o prior in the generator".
+
+    Example:
+        >>> import torch
+        >>> from tp_drseg import ClassPromptGenerator
+        >>> generator = ClassPromptGenerator(num_classes=4, grid=8, sparse_tokens=3)
+        >>> embedding, prior = torch.rand(1, 256, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> sparse, dense = generator(embedding, prior, classes=torch.tensor([2]))
+        >>> sparse.shape, dense.shape
+        (torch.Size([1, 3, 256]), torch.Size([1, 256, 8, 8]))
     """
 
     def __init__(
