@@ -17,7 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from tp_drseg.config import (
     ArchitectureConfig,
@@ -32,8 +32,14 @@ from tp_drseg.modules.network import TPDRSegNetwork
 
 REPOSITORY = Path(__file__).parents[1]
 
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-VIT_CLIP = {
+TEXT: dict[str, JsonValue] = {
+    "context_length": 77,
+    "vocab_size": 49408,
+    "width": 32,
+    "heads": 2,
+    "layers": 1,
+}
+VIT_CLIP: dict[str, JsonValue] = {
     "embed_dim": 24,
     "quick_gelu": True,
     "vision_cfg": {
@@ -45,13 +51,13 @@ VIT_CLIP = {
     },
     "text_cfg": TEXT,
 }
-RESNET_CLIP = {
+RESNET_CLIP: dict[str, JsonValue] = {
     "embed_dim": 24,
     "quick_gelu": False,
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
     "text_cfg": TEXT,
 }
-TOWER_CLIP = {
+TOWER_CLIP: dict[str, JsonValue] = {
     "embed_dim": 24,
     "quick_gelu": False,
     "vision_cfg": {"tower": "tiny_vit", "width": 16},
@@ -104,7 +110,7 @@ def _config(kind: str = "tiny_vit", **changes: Any) -> TPDRSegConfig:
         name: {key: fields.pop(key) for key in fields.keys() & section.model_fields.keys()}
         for name, section in SECTIONS.items()
     }
-    return TPDRSegConfig(**sections, **fields)
+    return TPDRSegConfig.model_validate({**sections, **fields})
 
 
 def _model(config: TPDRSegConfig) -> TPDRSeg:

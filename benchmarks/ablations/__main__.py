@@ -52,8 +52,8 @@ def prepare(options: Options) -> Bench:
         batch_size=options.batch,
         learning_rate=options.learning_rate,
         warmup=options.steps // 10,
-        lesions=0,  # every crop is asked for every lesion
-        clicks=0.0,  # text alone
+        lesions_per_crop=0,  # every crop is asked for every lesion
+        points=0.0,  # text alone
         precision=precision,
         seed=options.start.seed,
     )

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Bench:
             "encoder": config.architecture.image_encoder.kind,
             **{name: getattr(config.architecture, name) for name in names},
             "working_diameter": config.inference.working_diameter,
-            "training": asdict(self.training),
+            "training": self.training.model_dump(mode="json"),
             "learned_from": [sample.name for sample in self.learned_from],
             "learned_from_sha256": fingerprint(self.learned_from),
             "points": [sample.name for sample in self.points],

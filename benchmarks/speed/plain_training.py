@@ -42,7 +42,7 @@ def train_plainly(
     crops.photographs = Anew(len(samples), lambda i: load_annotated(samples[i], names, diameter))
     crops.features = Anew(len(samples), lambda i: _clip_features(plain, crops.photographs[i]))
     crops.texts = Anew(len(names), lambda i: _text_features(plain, parent, names[i]))
-    learning = parameter_groups(parent.network, config.parts)
+    learning = parameter_groups(parent.network, config.lr_factors)
     del photographs
     own = dict(plain.named_parameters())
     for name, parameter in own.items():

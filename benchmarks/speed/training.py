@@ -64,11 +64,11 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
 
 
 def _config(setting: Setting, steps: int) -> TrainingConfig:
-    """The recipe of the embedded model, with few steps, without clicks and mosaics."""
+    """The recipe of the embedded model, with few steps, without points and mosaics."""
     tiny = read_run(recipe("tiny")).training
     precision: Any = PRECISIONS[setting.dtype]
     changes = {"steps": steps, "save_every": steps, "precision": precision}
-    return replace(tiny, clicks=0.0, mosaic=0.0, **changes)
+    return tiny.replace(points=0.0, mosaic=0.0, **changes)
 
 
 class StampedCrops(Crops):

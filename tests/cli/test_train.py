@@ -49,7 +49,7 @@ def test_a_recipe_and_options(made: Run, tmp_path: Path) -> None:
     assert (config.data.root, config.data.lesion_free) == ("my data", "healthy")
     assert (config.start.sam, config.start.clip) == ("x/sam.pt", "folder")
     assert (config.training.steps, config.training.seed) == (9, 3)
-    assert config.training.focus == read_run(recipe("tiny")).training.focus
+    assert config.training.lesion_weights == read_run(recipe("tiny")).training.lesion_weights
     assert f"Wrote {out / 'model'}" in result.stdout
     assert "under way" in result.stderr
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from tp_drseg.config import (
     ENCODERS,
@@ -16,11 +17,21 @@ from tp_drseg.config import (
     LearnedPhotograph,
     OperatingPoint,
     Provenance,
+    ReportedScore,
     TPDRSegConfig,
 )
 from tp_drseg.errors import ConfigError, ConfigWarning
 
 PHOTOGRAPH = LearnedPhotograph(name="eye 1", sha256="0123456789abcdef" * 4)
+
+SCORE = ReportedScore(
+    dataset="two photographs",
+    dataset_type="folder",
+    metric="dice",
+    metric_name="Dice, pooled",
+    lesion="mean",
+    value=0.5,
+)
 
 
 def changed(config: TPDRSegConfig, path: str, value: Any) -> str:
@@ -67,6 +78,8 @@ def test_round_trip_of_every_field(make_config: Any) -> None:
         facts={"steps": 3, "data": ["IDRiD", "DDR"], "note": "é", "table": {"row": {"Dice": 0.5}}},
         photographs=(PHOTOGRAPH,),
         selected_on=(PHOTOGRAPH.replace(name="eye 2"),),
+        scores=(SCORE,),
+        weights_sha256="0" * 64,
     )
     for section in (config.architecture, config.inference, config.provenance):
         fields = type(section).model_fields.items()
@@ -346,14 +359,15 @@ def test_replace_keeps_what_is_not_named(small_config: TPDRSegConfig) -> None:
 
 
 def test_every_way_in_is_checked(small_config: TPDRSegConfig) -> None:
-    data = {"architecture": {"image_encoder": ENCODERS["vit_b"], "clip": {"image_size": -1}}}
-    for attempt in (
+    data: dict[str, Any] = {"architecture": {"clip": {"image_size": -1}}}
+    attempts: list[Callable[[], object]] = [
         lambda: TPDRSegConfig(**data),
         lambda: TPDRSegConfig.model_validate(data),
-        lambda: TPDRSegConfig.from_plain({"architecture": {"clip": {"image_size": -1}}}),
-        lambda: small_config.replace(architecture={"clip": {"image_size": -1}}),
-        lambda: small_config.model_copy(update={"architecture": {"clip": {"image_size": -1}}}),
-    ):
+        lambda: TPDRSegConfig.from_plain(data),
+        lambda: small_config.replace(**data),
+        lambda: small_config.model_copy(update=data),
+    ]
+    for attempt in attempts:
         with pytest.raises(ConfigError, match=r"architecture\.clip\.image_size must be 1 or more"):
             attempt()
     with pytest.raises(ConfigError, match="image_size must be 1 or more"):
@@ -366,25 +380,34 @@ def test_every_way_in_is_checked(small_config: TPDRSegConfig) -> None:
 def test_giants_are_refused_before_they_are_built(small_config: TPDRSegConfig) -> None:
     with pytest.raises(ConfigError, match=r"embed_dims and depths make an encoder of some 12,"):
         ENCODERS["vit_b"].replace(embed_dims=(4096,), depths=(64,), num_heads=(16,))
-    text = {**VIT_TEXT, "width": 4096, "layers": 64}
-    towers = {"embed_dim": 512, "vision_cfg": {"layers": [64] * 4, "width": 4096}}
+    text: dict[str, JsonValue] = {**VIT_TEXT, "width": 4096, "layers": 64}
+    towers: dict[str, JsonValue] = {
+        "embed_dim": 512,
+        "vision_cfg": {"layers": [64] * 4, "width": 4096},
+    }
     with pytest.raises(ConfigError, match="makes towers of some"):
         CLIPConfig(architecture={**towers, "text_cfg": VIT_TEXT}, image_size=64)
     with pytest.raises(ConfigError, match="makes towers of some"):
         CLIPConfig(architecture={**SMALL_CLIP, "text_cfg": text}, image_size=64)
-    small_patches = {"layers": 1, "width": 32, "patch_size": 4}
+    small_patches: dict[str, JsonValue] = {"layers": 1, "width": 32, "patch_size": 4}
     with pytest.raises(ConfigError, match="patches of 4 pixels"):
         CLIPConfig(architecture={**SMALL_CLIP, "vision_cfg": small_patches}, image_size=4096)
     with pytest.raises(ConfigError, match="tiles of 64 pixels"):
         small_config.replace(inference={"working_diameter": 8192, "tile_overlap": 0.75})
 
 
-VIT_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 8, "layers": 1}
+VIT_TEXT: dict[str, JsonValue] = {
+    "context_length": 77,
+    "vocab_size": 49408,
+    "width": 64,
+    "heads": 8,
+    "layers": 1,
+}
 
 
 def test_many_problems_are_not_all_told() -> None:
     with pytest.raises(ConfigError, match=r"There are 92 more problems\.") as caught:
-        InferenceConfig(**{f"x{number}": 0 for number in range(100)})
+        InferenceConfig.model_validate({f"x{number}": 0 for number in range(100)})
     assert len(str(caught.value)) < 2000
 
 
@@ -394,10 +417,10 @@ def test_what_is_shown_is_short_and_on_one_line() -> None:
             InferenceConfig(tile_overlap=value)  # type: ignore[arg-type]
         assert len(str(caught.value)) < 250 and str(caught.value).isprintable()
     with pytest.raises(ConfigError) as caught:
-        InferenceConfig(**{"\x1b[31m\n" + "y" * 500: 3})
+        InferenceConfig.model_validate({"\x1b[31m\n" + "y" * 500: 3})
     assert len(str(caught.value)) < 250 and str(caught.value).isprintable()
 
 
 def test_configs_are_frozen(small_config: TPDRSegConfig) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        small_config.storage_dtype = "float16"  # type: ignore[misc]
+        small_config.storage_dtype = "float16"

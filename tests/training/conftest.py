@@ -97,7 +97,7 @@ def make_crops(model: TPDRSeg, photographs: list[AnnotatedImage]) -> Callable[..
     """`make_crops(photographs=..., **fields of TrainingConfig)`: crops for the model."""
 
     def make(photographs: list[AnnotatedImage] = photographs, **fields: Any) -> Crops:
-        return Crops(model, photographs, TrainingConfig(**({"steps": 10} | fields)))
+        return Crops(model, photographs, TrainingConfig.model_validate({"steps": 10} | fields))
 
     return make
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,30 +12,56 @@ from tp_drseg.training.config import TrainingConfig
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "training.steps or training.epochs"),
-        ({"steps": 1, "epochs": 1.0}, "training.steps or training.epochs"),
-        ({"steps": 0}, "training.steps must be above 0"),
-        ({"epochs": -1.0}, "training.epochs must be above 0"),
-        ({"steps": 1, "batch_size": 0}, "training.batch_size must be 1 or more"),
-        ({"steps": 1, "batch_size": 3, "micro_batch": 2}, "training.micro_batch (2) must divide"),
-        ({"steps": 1, "save_every": 0}, "training.save_every must be 1 or more"),
-        ({"steps": 1, "validate_every": -1}, "training.validate_every must be 0 or more"),
-        ({"steps": 1, "learning_rate": 0.0}, "training.learning_rate must be above 0"),
-        ({"steps": 1, "clip_norm": 0.0}, "training.clip_norm must be above 0"),
-        ({"steps": 1, "weight_decay": -0.1}, "training.weight_decay must be 0 or more"),
-        ({"steps": 1, "negatives": 1.1}, "training.negatives must be in [0, 1]"),
-        ({"steps": 1, "averaging": -0.1}, "training.averaging must be in [0, 1]"),
-        ({"steps": 1, "scales": (1.2, 0.8)}, "training.scales"),
-        ({"steps": 1, "scales": (0.0, 1.0)}, "training.scales"),
-        ({"steps": 1, "parts": {"mask_decoder.": -1.0}}, "training.parts['mask_decoder.']"),
-        ({"steps": 1, "focus": {"EX": -1.0}}, "training.focus['EX']"),
-        ({"steps": 1, "bce_weights": {"EX": -1.0}}, "training.bce_weights['EX']"),
+        ({"steps": None}, "steps or epochs must be given"),
+        ({"epochs": 1.0}, "steps or epochs must be given"),
+        ({"steps": 0}, "steps must be 1 or more"),
+        ({"steps": -5}, "steps must be 1 or more"),
+        ({"steps": 10**9}, "steps must be 10000000 or less"),
+        ({"steps": 1.5}, "steps must be a whole number"),
+        ({"steps": True}, "steps must be a whole number"),
+        ({"steps": None, "epochs": -1.0}, "epochs must be above 0"),
+        ({"steps": None, "epochs": float("nan")}, "epochs must be a finite number"),
+        ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"batch_size": 10**6}, "batch_size must be 4096 or less"),
+        ({"batch_size": 3, "micro_batch": 2}, "micro_batch must divide batch_size, got 2 for 3"),
+        ({"save_every": 0}, "save_every must be 1 or more"),
+        ({"validate_every": -1}, "validate_every must be 0 or more"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number"),
+        ({"clip_norm": float("inf")}, "clip_norm must be a finite number"),
+        ({"weight_decay": -0.1}, "weight_decay must be 0 or more"),
+        ({"lesion_free_share": 1.1}, "lesion_free_share must be 1 or less"),
+        ({"ema_decay": -0.1}, "ema_decay must be 0 or more"),
+        ({"ema_decay": 1.0}, "ema_decay must be below 1"),
+        ({"scales": (1.2, 0.8)}, "scales must have the least first"),
+        ({"scales": (0.0, 1.0)}, "scales.0 must be 0.05 or more"),
+        ({"scales": (1.0, 1e9)}, "scales.1 must be 20 or less"),
+        ({"scales": [1.0, 1.0]}, "scales must be a tuple"),
+        ({"scales": (1.0,)}, "scales.1 is missing"),
+        ({"lr_factors": {"mask_decoder.": -1.0}}, "lr_factors.mask_decoder. must be 0 or more"),
+        ({"lr_factors": ["a"]}, "lr_factors must be a mapping of names"),
+        ({"lesion_weights": {"EX": -1.0}}, "lesion_weights.EX must be 0 or more"),
+        ({"bce_weights": {"EX": float("nan")}}, "bce_weights.EX must be a finite number"),
+        ({"lesions": ["EX"]}, "lesions must be a tuple"),
+        ({"lesions": (3,)}, "lesions.0 must be a text"),
+        ({"precision": "fp16", "schedule": "linear"}, "precision must be 'auto', 'float32' or"),
+        ({"schedule": "linear"}, "schedule must be 'cosine' or 'constant', got 'linear'"),
+        ({"geometric": 1}, "geometric must be true or false"),
+        ({"workers": 10**4}, "workers must be 256 or less"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"averaging": 0.9}, "averaging is not a field; there are steps"),
     ],
 )
 def test_impossible_values(fields: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        TrainingConfig(**fields)
-    assert words in str(caught.value)
+    good = TrainingConfig(steps=3)
+    attempts: list[Callable[[], object]] = [
+        lambda: TrainingConfig.model_validate({"steps": 3, **fields}),
+        lambda: good.replace(**fields),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ConfigError) as caught:
+            attempt()
+        assert words in str(caught.value)
 
 
 def test_total_steps() -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,14 @@ from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.run import run, split_data
 from tp_drseg.training.run_config import (
     DataConfig,
+    ModelChanges,
     RunConfig,
     StartConfig,
     read_run,
     write_run,
 )
 
+CHANGES = ModelChanges(inference={"tile_overlap": 0.25})
 pytestmark = pytest.mark.usefixtures("one_thread")
 ENVIRONMENT = {
     **os.environ,
@@ -57,17 +58,17 @@ def config(
         make_model(lesions=catalog).save_pretrained(shared / "parent")
         data_set.rename(shared / "data")
     return RunConfig(
-        DataConfig(
+        data=DataConfig(
             root=str(shared / "data" / "photographs"), format="folder", folds=3,
             lesion_free=str(shared / "data" / "healthy"), lesion_free_held_out=1,
         ),
-        StartConfig(
-            checkpoint=str(shared / "parent"), changes={"inference": {"tile_overlap": 0.25}}
+        start=StartConfig(
+            checkpoint=str(shared / "parent"), changes=CHANGES
         ),
-        TrainingConfig(
-            steps=8, batch_size=2, learning_rate=1e-3, warmup=2, clicks=0.3, precision="float32",
-            save_every=2, validate_every=5, averaging=0.5, seed=7,
-            parts={"": 0.0, "prompt_generator.": 1.0, "detail_head.": 1.0},
+        training=TrainingConfig(
+            steps=8, batch_size=2, learning_rate=1e-3, warmup=2, points=0.3, precision="float32",
+            save_every=2, validate_every=5, ema_decay=0.5, seed=7,
+            lr_factors={"": 0.0, "prompt_generator.": 1.0, "detail_head.": 1.0},
         ),
         most_marked=None,
     )  # fmt: skip
@@ -149,7 +150,7 @@ def start(config: RunConfig, tmp_path: Path) -> Iterator[Callable[..., subproces
 
     def begin(launcher: list[str], out: Path, **changes: Any) -> subprocess.Popen[str]:
         path = tmp_path / "run.yaml"
-        write_run(replace(config, training=replace(config.training, **changes)), path)
+        write_run(config.replace(training=changes), path)
         line = [sys.executable, *launcher, "-m", "tp_drseg", "train", str(path), "--out", str(out)]
         process = subprocess.Popen(
             line, env=ENVIRONMENT, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
@@ -231,22 +232,20 @@ def test_another_run_in_the_folder_is_refused(
         ("training", {"steps": 9}, "training.steps was 8, is 9"),
         ("data", {"diameter": 60}, "data.diameter was None, is 60"),
         ("data", {"fold": 1}, "data.fold was 0, is 1"),
-        ("start", {"changes": {}}, "start.changes was"),
+        ("start", {"changes": ModelChanges()}, "start.changes was"),
     ):
-        changed = replace(config, **{section: replace(getattr(config, section), **fields)})
+        changed = config.replace(**{section: fields})
         with pytest.raises(TrainingError, match=words):
             run(changed, done)
-    fewer = replace(config, data=replace(config.data, lesion_free=None))
+    fewer = config.replace(data={"lesion_free": None})
     with pytest.raises(TrainingError, match="training photographs"):
         run(fewer, done)
     assert (done / "run.yaml").read_text() == before
 
 
 def test_without_validation(config: RunConfig, tmp_path: Path) -> None:
-    changed = replace(
-        config,
-        data=replace(config.data, folds=0, lesion_free=None),
-        training=replace(config.training, steps=1, validate_every=1),
+    changed = config.replace(
+        data={"folds": 0, "lesion_free": None}, training={"steps": 1, "validate_every": 1}
     )
     model = run(changed, tmp_path)
     assert not model.config.inference.operating_points
@@ -264,22 +263,16 @@ def test_without_validation(config: RunConfig, tmp_path: Path) -> None:
         ("data", {"folds": 7}, DataError, "7 folds"),
         ("data", {"lesion_free": "/no/such/folder"}, DataError, "/no/such/folder"),
         ("start", {"checkpoint": "/no/such/model"}, CheckpointError, "/no/such/model"),
-        (
-            "start",
-            {"changes": {"architecture": {"sparse_tokens": 0}}},
-            ConfigError,
-            "sparse_tokens",
-        ),
         ("start", {"checkpoint": None, "sam": "/no/sam.pt"}, CheckpointError, "/no/sam.pt"),
-        ("training", {"ask": ("drusen",)}, LesionError, "drusen"),
-        ("training", {"focus": {"drusen": 1.0}}, LesionError, "drusen"),
-        ("training", {"parts": {"decoder.": 1.0}}, TrainingError, "decoder."),
+        ("training", {"lesions": ("drusen",)}, LesionError, "drusen"),
+        ("training", {"lesion_weights": {"drusen": 1.0}}, LesionError, "drusen"),
+        ("training", {"lr_factors": {"decoder.": 1.0}}, TrainingError, "decoder."),
     ],
 )
 def test_what_is_wrong_is_said_before_any_step(
     config: RunConfig, tmp_path: Path, section: str, fields: dict[str, Any], error: Any, words: str
 ) -> None:
-    changed = replace(config, **{section: replace(getattr(config, section), **fields)})
+    changed = config.replace(**{section: fields})
     with pytest.raises(error) as caught:
         run(changed, tmp_path / "out")
     assert words in str(caught.value)
@@ -293,14 +286,14 @@ def test_a_clip_is_missing(config: RunConfig, tmp_path: Path) -> None:
     )
     start = StartConfig(sam=str(tmp_path / "sam.pth"))
     with pytest.raises(ConfigError, match=r"start\.clip is missing.* vit_b"):
-        run(replace(config, start=start), tmp_path / "out")
+        run(config.replace(start=start), tmp_path / "out")
 
 
 def test_no_photograph_is_on_both_sides(config: RunConfig, catalog: LesionCatalog) -> None:
     for fold in range(3):
-        split = split_data(replace(config.data, fold=fold), catalog)
+        split = split_data(config.data.replace(fold=fold), catalog)
         parts = [{sample.image for sample in part} for part in vars(split).values()]
         assert [len(part) for part in parts] == [6, 2, 1]
         assert len(set().union(*parts)) == 9
-    everything = split_data(replace(config.data, folds=0, lesion_free_held_out=9), catalog)
+    everything = split_data(config.data.replace(folds=0, lesion_free_held_out=9), catalog)
     assert [len(p) for p in vars(everything).values()] == [6, 0, 3]

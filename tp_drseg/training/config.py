@@ -3,130 +3,133 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, Literal, Self
 
-from tp_drseg.errors import ConfigError
+from pydantic import Field, model_validator
+
+from tp_drseg.config.base import FrozenConfig, shown
 
 Precision = Literal["auto", "float32", "bf16"]
 Schedule = Literal["cosine", "constant"]
 
+_MOST_STEPS = 10_000_000
 
-@dataclass(frozen=True)
-class TrainingConfig:
+Steps = Annotated[int, Field(ge=0, le=_MOST_STEPS)]
+SomeSteps = Annotated[int, Field(ge=1, le=_MOST_STEPS)]
+Crops = Annotated[int, Field(ge=1, le=4096)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+Factor = Annotated[float, Field(ge=0, le=1000)]
+Scale = Annotated[float, Field(ge=0.05, le=20)]
+Name = Annotated[str, Field(max_length=1000)]
+Weights = Annotated[Mapping[Name, Weight], Field(max_length=1000)]
+
+
+class TrainingConfig(FrozenConfig):
     """How a run goes. Lesions go by any name that the catalog knows.
 
     Attributes:
-        steps: optimiser steps.
-        epochs: in place of `steps`, how often each training photograph is seen on average.
-        fixed_crops: learn from this many crops again and again, in place of a new one each time; 0
+        steps: Optimiser steps.
+        epochs: In place of `steps`, how often each training photograph is seen on average.
+        fixed_crops: Learn from this many crops again and again, in place of a new one each time; 0
             for none. What is frozen is then computed once for each and kept in memory, which
             saves most of a step where little learns; some 35 MB a crop in the size `tiny`.
-        batch_size: crops a step, over all processes.
-        micro_batch: crops that go through the model at once; more need more memory.
-        learning_rate: highest rate.
+        batch_size: Crops a step, over all processes.
+        micro_batch: Crops that go through the model at once; more need more memory.
+        learning_rate: Highest rate.
         schedule: `cosine` falls to 2 % of the highest rate, `constant` stays.
-        warmup: steps of linear rise before.
+        warmup: Steps of linear rise before.
         weight_decay: AdamW's.
-        clip_norm: largest norm of the gradient.
-        parts: factor of the learning rate by the beginning of parameters' names, over what learns
-            by itself (see `TPDRSeg.trained_parameters`): it opens other parts, such as
+        clip_norm: Largest norm of the gradient.
+        lr_factors: Factor of the learning rate by the beginning of parameters' names, over what
+            learns by itself (see `trained_parameters`): it opens other parts, such as
             `image_encoder.backbone.stages.3.`, and 0 closes one.
-        bce_weight: weight of the cross-entropy beside the IoU, see `segmentation_loss`.
-        bce_weights: the same for single lesions.
-        absent_weight: factor of both for a lesion that the crop does not show: the IoU then says
+        bce_weight: Weight of the cross-entropy beside the IoU, see `segmentation_loss`.
+        bce_weights: The same for single lesions.
+        absent_weight: Factor of both for a lesion that the crop does not show: the IoU then says
             nothing, and the mean cross-entropy is smaller by orders of magnitude.
-        ask: the lesions that are trained; empty for all of the catalog.
-        lesions: on how many of them each crop is asked, those that it shows being chosen three
-            times as often; 0 for all.
-        focus: how often a crop is sought for each lesion, relative to 1 for those not named.
-        on_lesion: share of these crops that are centred near the lesion; the others lie anywhere
-            on a photograph that has it.
-        negatives: share of the crops that come from photographs without any lesion.
-        scales: least and largest side of a crop, relative to that of a tile at work.
-        mosaic: share of the crops that are put together from four of half the side, each from a
+        lesions: The lesions that are trained; empty for all of the catalog.
+        lesions_per_crop: For how many of them each crop is prompted, those that it shows being
+            chosen three times as often; 0 for all.
+        lesion_weights: How often a crop is sought for each lesion, relative to 1 for those not
+            named.
+        lesion_centred: Share of these crops that are centred near the lesion; the others lie
+            anywhere on a photograph that has it.
+        lesion_free_share: Share of the crops that come from photographs without any lesion.
+        scales: Least and largest side of a crop, relative to that of a tile at work; 0.05 to 20.
+        mosaic: Share of the crops that are put together from four of half the side, each from a
             draw of its own: more photographs a step at the same price.
-        turn: whether crops are turned by any angle and mirrored.
-        light: whether colour, gamma, sharpness and compression change.
-        clicks: share of the steps in which points and boxes are given beside the text.
-        averaging: decay of the moving average of the weights that the run ends with; 0 for none.
-        save_every: steps between two checkpoints of the run.
-        validate_every: steps between two looks at the validation photographs; 0 for a single one
+        geometric: Whether crops are turned by any angle and mirrored.
+        photometric: Whether colour, gamma, sharpness and compression change.
+        points: Share of the steps in which points and boxes are given beside the text.
+        ema_decay: Decay of the moving average of the weights that the run ends with, below 1; 0
+            for none.
+        save_every: Steps between two checkpoints of the run.
+        validate_every: Steps between two looks at the validation photographs; 0 for a single one
             after the last step.
         precision: `bf16` mixed precision, `float32`, or `auto`, which asks the hardware.
-        workers: processes that cut crops beside the training; 0 for none.
-        seed: of crops, light and choice of descriptions.
+        workers: Processes that cut crops beside the training; 0 for none.
+        seed: Of crops, photometric changes and choice of descriptions.
+
+    Raises:
+        ConfigError: A field is unknown or impossible; each is named.
+
+    Example:
+        >>> config = TrainingConfig(epochs=2, batch_size=4, lesion_weights={"MA": 2.0})
+        >>> config.total_steps(photographs=43)
+        22
+        >>> config.replace(precision="fp16")
+        Traceback (most recent call last):
+        tp_drseg.errors.ConfigError: precision must be 'auto', 'float32' or 'bf16', got 'fp16'.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    steps: int | None = None
-    epochs: float | None = None
-    fixed_crops: int = 0
-    batch_size: int = 1
-    micro_batch: int = 1
-    learning_rate: float = 3e-4
+    steps: SomeSteps | None = None
+    epochs: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    fixed_crops: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    batch_size: Crops = 1
+    micro_batch: Crops = 1
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 3e-4
     schedule: Schedule = "cosine"
-    warmup: int = 50
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    parts: Mapping[str, float] = field(default_factory=dict)
-    bce_weight: float = 10.0
-    bce_weights: Mapping[str, float] = field(default_factory=dict)
-    absent_weight: float = 1.0
-    ask: tuple[str, ...] = ()
-    lesions: int = 3
-    focus: Mapping[str, float] = field(default_factory=dict)
-    on_lesion: float = 0.75
-    negatives: float = 0.12
-    scales: tuple[float, float] = (0.67, 1.4)
-    mosaic: float = 0.0
-    turn: bool = True
-    light: bool = True
-    clicks: float = 0.2
-    averaging: float = 0.995
-    save_every: int = 25
-    validate_every: int = 0
+    warmup: Steps = 50
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.01
+    clip_norm: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
+    lr_factors: Annotated[Mapping[Name, Factor], Field(max_length=1000)] = Field(
+        default_factory=dict
+    )
+    bce_weight: Weight = 10.0
+    bce_weights: Weights = Field(default_factory=dict)
+    absent_weight: Weight = 1.0
+    lesions: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    lesions_per_crop: Annotated[int, Field(ge=0, le=1000)] = 3
+    lesion_weights: Weights = Field(default_factory=dict)
+    lesion_centred: Share = 0.75
+    lesion_free_share: Share = 0.12
+    scales: tuple[Scale, Scale] = (0.67, 1.4)
+    mosaic: Share = 0.0
+    geometric: bool = True
+    photometric: bool = True
+    points: Share = 0.2
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    save_every: SomeSteps = 25
+    validate_every: Steps = 0
     precision: Precision = "auto"
-    workers: int = 0
-    seed: int = 0
+    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
-            raise ConfigError("Give training.steps or training.epochs, one of the two.")
-        for name in ("batch_size", "micro_batch", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training.{name} must be 1 or more, got {getattr(self, name)}.")
-        least_0 = (
-            "warmup", "fixed_crops", "lesions", "validate_every", "workers", "weight_decay",
-            "absent_weight",
-        )  # fmt: skip
-        for name in least_0:
-            if getattr(self, name) < 0:
-                raise ConfigError(f"training.{name} must be 0 or more, got {getattr(self, name)}.")
-        for name in ("steps", "epochs", "learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"training.{name} must be above 0, got {value}.")
-        for name in ("on_lesion", "negatives", "mosaic", "clicks", "averaging"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"training.{name} must be in [0, 1], got {getattr(self, name)}.")
+            raise ValueError("steps or epochs must be given, one of the two.")
         if self.batch_size % self.micro_batch:
-            raise ConfigError(
-                f"training.micro_batch ({self.micro_batch}) must divide training.batch_size "
-                f"({self.batch_size})."
+            raise ValueError(
+                f"micro_batch must divide batch_size, got {self.micro_batch} for {self.batch_size}."
             )
-        if not 0 < self.scales[0] <= self.scales[1]:
-            raise ConfigError(
-                f"training.scales must be two numbers above 0, the least first, got {self.scales}."
-            )
-        for name in ("parts", "bce_weights", "focus"):
-            for key, value in getattr(self, name).items():
-                if value < 0:
-                    raise ConfigError(f"training.{name}[{key!r}] must be 0 or more, got {value}.")
+        if self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales must have the least first, got {shown(self.scales)}.")
+        return self
 
     def total_steps(self, photographs: int) -> int:
-        """Optimiser steps of a run on so many training photographs."""
+        """Return the optimiser steps of a run on so many training photographs."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None

@@ -147,8 +147,8 @@ def default_config(
         )
     if steps is None:
         steps = 200 if train else 1500
-    parts = {"": 0.0, **dict.fromkeys(CLASS_GROUPS, 1.0)}
-    parts |= {PARTS[name]: 0.1 if name == "encoder" else 0.3 for name in train}
+    lr_factors = {"": 0.0, **dict.fromkeys(CLASS_GROUPS, 1.0)}
+    lr_factors |= {PARTS[name]: 0.1 if name == "encoder" else 0.3 for name in train}
     return TrainingConfig(
         steps=steps,
         # a class group alone is soon learned; where more learns, crops must not come again
@@ -157,10 +157,10 @@ def default_config(
         warmup=min(20, steps),
         weight_decay=0.0,
         bce_weight=3.0,
-        parts=parts,
-        ask=() if train else tuple(lesion.name for lesion in lesions),
-        averaging=0.99,
-        clicks=0.0,
+        lr_factors=lr_factors,
+        lesions=() if train else tuple(lesion.name for lesion in lesions),
+        ema_decay=0.99,
+        points=0.0,
         seed=seed,
     )
 

@@ -6,7 +6,7 @@ import json
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import torch
 from tp_drseg import __version__
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_json, write_text
+from tp_drseg.checkpoints.backbones import read_sam, sam_size
+from tp_drseg.config import TPDRSegConfig
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free, split_folds
 from tp_drseg.data.check import check
 from tp_drseg.errors import ConfigError, TrainingError
@@ -186,22 +188,17 @@ def _parent(start: StartConfig) -> TPDRSeg | None:
 
 
 def _diameter(start: StartConfig, parent: TPDRSeg | None) -> int:
-    working = start.model_changes.get("inference", {}).get("working_diameter")
-    if working is None:
-        if parent is not None:
-            working = parent.config.inference.working_diameter
-        else:
-            from tp_drseg.checkpoints.backbones import read_sam, sam_size
-            from tp_drseg.config import TPDRSegConfig
-
-            size = sam_size(read_sam(Path(str(start.sam))))
-            if size != "tiny" and start.clip is None:
-                raise ConfigError(
-                    f"start.clip is missing: {start.sam} is a SAM of the size {size}, and a CLIP "
-                    f"is trained only for the size tiny. Give ViT-B-16-quickgelu/openai, say."
-                )
-            working = TPDRSegConfig.for_size(size).inference.working_diameter
-    return round(_WIDEST * working)
+    if parent is not None:
+        inference = parent.config.inference
+    else:
+        size = sam_size(read_sam(Path(str(start.sam))))
+        if size != "tiny" and start.clip is None:
+            raise ConfigError(
+                f"start.clip is missing: {start.sam} is a SAM of the size {size}, and a CLIP "
+                f"is trained only for the size tiny. Give ViT-B-16-quickgelu/openai, say."
+            )
+        inference = TPDRSegConfig.for_size(size).inference
+    return round(_WIDEST * inference.replace(**start.changes.inference).working_diameter)
 
 
 def _write_down(config: RunConfig, split: Split, out: Path) -> None:
@@ -231,7 +228,7 @@ def _write_down(config: RunConfig, split: Split, out: Path) -> None:
 
 def _compared(config: RunConfig) -> dict[str, Any]:
     """By dotted name what must stay the same when a run is resumed; photographs have a hash."""
-    sections = {name: asdict(getattr(config, name)) for name in ("data", "start", "training")}
+    sections = config.model_dump(mode="json", exclude={"most_marked"})
     free = {"data.root", "data.lesion_free", *(f"training.{name}" for name in NOT_COMPARED)}
     return {
         f"{section}.{name}": value
@@ -259,8 +256,8 @@ def _start(
             )
     torch.manual_seed(seed)
     if parent is not None:
-        return start_from(parent, start.model_changes)
-    changes: dict[str, Any] = dict(start.model_changes)
+        return start_from(parent, start.changes.sections())
+    changes: dict[str, Any] = dict(start.changes.sections())
     return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **changes)
 
 
@@ -281,7 +278,7 @@ def _versions() -> dict[str, str]:
 def _training_text(config: RunConfig, split: Split, trainer: Trainer) -> str:
     """How the model was trained, for its card."""
     marked = sum(any(sample.masks.values()) for sample in split.training)
-    training = config.training
+    training, settings = config.training, config.training.model_dump(mode="json")
     start = config.start.checkpoint or f"{Path(str(config.start.sam)).name} and its CLIP"
     return (
         f"Trained on {marked} photographs with lesions ({config.data.format}) and "
@@ -290,5 +287,5 @@ def _training_text(config: RunConfig, split: Split, trainer: Trainer) -> str:
         f"rate {training.learning_rate:g}, schedule {training.schedule}, "
         f"{sum(p.numel() for p in trainer.parameters.values()):,} parameters that learn, seed "
         f"{training.seed}, tp-drseg {__version__}, torch {torch.__version__}. All settings: "
-        f"{json.dumps({k: v for k, v in vars(training).items() if v not in ({}, ())}, default=str)}"
+        f"{json.dumps({k: v for k, v in settings.items() if v not in ({}, [])})}"
     )

@@ -4,148 +4,171 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Self
+
+from pydantic import Field, PlainValidator, ValidationInfo, create_model, model_validator
 
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_text
 from tp_drseg._runtime.yaml_file import read_yaml
 from tp_drseg.config import ArchitectureConfig, InferenceConfig
+from tp_drseg.config.base import FrozenConfig, shown
 from tp_drseg.errors import ConfigError
-from tp_drseg.training.config import TrainingConfig
-
-_MAY_CHANGE = {
-    "architecture": set(ArchitectureConfig.model_fields) - {"image_encoder", "clip"},
-    "inference": set(InferenceConfig.model_fields) - {"operating_points"},
-}
+from tp_drseg.training.config import Share, TrainingConfig
 
 RECIPES = ("tiny", "vit_b_idrid", "vit_b_ddr")
 """Names of the recipes that ship with the package."""
 
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
 
-@dataclass(frozen=True)
-class DataConfig:
+
+class DataConfig(FrozenConfig):
     """What is trained on, and what is left for validation.
 
     Attributes:
-        root: folder of the data set.
-        format: how it is laid out, see `tp_drseg.data.FORMATS`.
-        split: its part that is trained on; by default its training set.
-        folds: every `folds`-th photograph by name, from the `fold`-th on, is for validation and
+        root: Folder of the data set.
+        format: How it is laid out, see `tp_drseg.data.FORMATS`.
+        split: Its part that is trained on; by default its training set.
+        folds: Every `folds`-th photograph by name, from the `fold`-th on, is for validation and
             never learned from; 0 for no validation.
-        fold: the first photograph for validation, counted from 0.
-        lesion_free: folder of photographs without any lesion.
-        lesion_free_held_out: how many of them, the last by name, are for validation.
-        diameter: longest side, in pixels, of the field of view from which crops are cut; by
+        fold: The first photograph for validation, counted from 0.
+        lesion_free: Folder of photographs without any lesion.
+        lesion_free_held_out: How many of them, the last by name, are for validation.
+        diameter: Longest side, in pixels, of the field of view from which crops are cut; by
             default 1.2 times the model's working diameter.
+
+    Raises:
+        ConfigError: A field is unknown or impossible; each is named.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    root: Text
+    format: Text = "idrid"
+    split: Text | None = None
+    folds: Annotated[int, Field(ge=0, le=1000)] = 5
+    fold: Annotated[int, Field(ge=0, le=1000)] = 0
+    lesion_free: Text | None = None
+    lesion_free_held_out: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    diameter: Annotated[int, Field(ge=32, le=16_384)] | None = None
 
-    root: str
-    format: str = "idrid"
-    split: str | None = None
-    folds: int = 5
-    fold: int = 0
-    lesion_free: str | None = None
-    lesion_free_held_out: int = 20
-    diameter: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.folds < 0 or self.folds == 1:
-            raise ConfigError(f"data.folds must be 2 or more, or 0 for none, got {self.folds}.")
-        if self.lesion_free_held_out < 0:
-            raise ConfigError(
-                f"data.lesion_free_held_out must be 0 or more, got {self.lesion_free_held_out}."
-            )
-        if self.diameter is not None and self.diameter < 32:
-            raise ConfigError(f"data.diameter must be 32 or more, got {self.diameter}.")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds must be 2 or more, or 0 for none, got 1.")
+        return self
 
 
-@dataclass(frozen=True)
-class StartConfig:
+def _partly(section: type[FrozenConfig], *but: str) -> PlainValidator:
+    """Return a check of some fields of a section; the others stay as they are in a model."""
+    fields = {k: (v.annotation, v) for k, v in section.model_fields.items() if k not in but}
+    part = create_model(section.__name__, __base__=FrozenConfig, **fields)  # type: ignore[call-overload]
+
+    def check(value: object, info: ValidationInfo) -> dict[str, object]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a mapping of names, got {shown(value)}.")
+        checked = part.from_plain(value) if info.mode == "json" else part(**value)
+        return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+    return PlainValidator(check)
+
+
+class ModelChanges(FrozenConfig):
+    """Fields of a model's configuration that are to differ; the others stay.
+
+    Attributes:
+        architecture: Fields of `ArchitectureConfig`, but `image_encoder` and `clip`.
+        inference: Fields of `InferenceConfig`, but `operating_points`.
+
+    Raises:
+        ConfigError: A field is unknown or impossible; each is named.
+
+    Example:
+        >>> ModelChanges(inference={"working_diameter": 1024}).inference
+        {'working_diameter': 1024}
+    """
+
+    architecture: Annotated[
+        Mapping[str, object], _partly(ArchitectureConfig, "image_encoder", "clip")
+    ] = Field(default_factory=dict)
+    inference: Annotated[Mapping[str, object], _partly(InferenceConfig, "operating_points")] = (
+        Field(default_factory=dict)
+    )
+
+    def sections(self) -> dict[str, Mapping[str, object]]:
+        """Return the changes as `TPDRSegConfig.replace` takes them."""
+        return {"architecture": self.architecture, "inference": self.inference}
+
+
+class StartConfig(FrozenConfig):
     """Where the weights come from, and what is changed.
 
     Attributes:
-        sam: an official SAM checkpoint; its width decides the size of the model.
-        clip: see `TPDRSeg.from_backbones`; by default, for the size `tiny`, a small CLIP is
+        sam: An official SAM checkpoint; its width decides the size of the model.
+        clip: See `TPDRSeg.from_backbones`; by default, for the size `tiny`, a small CLIP is
             trained on the training photographs first.
-        checkpoint: in place of `sam` and `clip` a trained model: `embedded`, a folder, or a
+        checkpoint: In place of `sam` and `clip` a trained model: `embedded`, a folder, or a
             repository on the Hub. Tensors that fit are taken, the others start anew.
-        changes: fields of the model's `architecture` and `inference` that are to differ.
+        changes: Fields of the model's configuration that are to differ.
+
+    Raises:
+        ConfigError: A field is unknown or impossible; each is named.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    sam: Text | None = None
+    clip: Text | None = None
+    checkpoint: Text | None = None
+    changes: ModelChanges = Field(default_factory=ModelChanges)
 
-    sam: str | None = None
-    clip: str | None = None
-    checkpoint: str | None = None
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if (self.sam is None) == (self.checkpoint is None):
-            raise ConfigError("Give start.sam (and start.clip), or start.checkpoint.")
+            raise ValueError("sam (with clip) or checkpoint must be given, one of the two.")
         if self.checkpoint is not None and self.clip is not None:
-            raise ConfigError("start.clip goes with start.sam: start.checkpoint has its own CLIP.")
-        for section, changes in self.changes.items():
-            known = _MAY_CHANGE.get(section)
-            if known is None or not isinstance(changes, Mapping):
-                raise ConfigError(
-                    f"start.changes has fields of the sections {' and '.join(_MAY_CHANGE)}, got "
-                    f"{section!r}: {changes!r}."
-                )
-            if unknown := sorted(set(changes) - known):
-                raise ConfigError(
-                    f"start.changes cannot change {section}.{', '.join(unknown)}. It may change "
-                    f"{', '.join(sorted(known))}."
-                )
-
-    @property
-    def model_changes(self) -> dict[str, dict[str, Any]]:
-        """`changes` as `TPDRSegConfig.replace` takes them: tuples where a file has lists."""
-        return {
-            section: {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()}
-            for section, changes in self.changes.items()
-        }
+            raise ValueError("clip goes with sam: a checkpoint has its own CLIP.")
+        return self
 
 
-@dataclass(frozen=True)
-class RunConfig:
+class RunConfig(FrozenConfig):
     """A run: data, start, and how it goes.
 
     Attributes:
-        data: what is trained on.
-        start: where the weights come from.
-        training: how it goes.
-        most_marked: the operating points may mark this share of the field of view on lesion-free
-            validation photographs, mean over them; null for no limit.
-    """
+        data: What is trained on.
+        start: Where the weights come from.
+        training: How it goes.
+        most_marked: The operating points may mark this share of the field of view on lesion-free
+            validation photographs, mean over them; `None` for no limit.
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    Raises:
+        ConfigError: A field is unknown or impossible; each is named.
+
+    Example:
+        >>> run = RunConfig(
+        ...     data=DataConfig(root="IDRiD"),
+        ...     start=StartConfig(checkpoint="embedded"),
+        ...     training=TrainingConfig(steps=300),
+        ... )
+        >>> run.replace(data={"folds": 10}).data.folds
+        10
+    """
 
     data: DataConfig
     start: StartConfig
     training: TrainingConfig
-    most_marked: float | None = 0.0002
-
-    def __post_init__(self) -> None:
-        if self.most_marked is not None and not 0 <= self.most_marked <= 1:
-            raise ConfigError(f"most_marked must be in [0, 1] or null, got {self.most_marked}.")
+    most_marked: Share | None = 0.0002
 
 
-def read_run(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
-    """Reads a run from a YAML file.
+def read_run(path: Path, changes: Mapping[str, object] | None = None) -> RunConfig:
+    """Read a run from a YAML file.
 
     Args:
-        path: the file.
-        changes: values in place of the file's, by dotted name, such as `data.root`.
+        path: The file.
+        changes: Values in place of the file's, by dotted name, such as `data.root`.
 
     Raises:
-        ConfigError: when the file is missing or no YAML, or a field is missing, unknown or
-            impossible; each is named.
-        MissingExtraError: when the extra `train` is not installed.
+        ConfigError: The file is missing or no YAML, or a field is missing, unknown or impossible;
+            each is named.
+        MissingExtraError: The extra `train` is not installed.
     """
     data = read_yaml(path)
     for name, value in (changes or {}).items():
@@ -153,33 +176,26 @@ def read_run(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
         given = data.get(section) or {}
         if isinstance(given, dict):  # what is wrong with another value is told below
             data[section] = {**given, key: value}
-    return build_run(data, str(path))
-
-
-def build_run(data: Mapping[str, Any], where: str) -> RunConfig:
-    """A run from plain data; see `read_run`."""
-    require("train", "pydantic")
-    from pydantic import TypeAdapter, ValidationError
-
     try:
-        return TypeAdapter(RunConfig).validate_python(data)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'the run'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise ConfigError(f"{where} is not a valid run. " + " ".join(lines)) from error
+        return RunConfig.from_plain(data)
+    except ConfigError as error:
+        raise ConfigError(f"{path} is not a valid run. {error}") from error
 
 
 def write_run(config: RunConfig, path: Path) -> None:
-    """Writes a run with every field, so that `read_run` reads the same again."""
+    """Write a run with every field, so that `read_run` reads the same again.
+
+    Raises:
+        OutputError: The file cannot be written.
+        MissingExtraError: The extra `train` is not installed.
+    """
     require("train", "yaml")
     import yaml
 
-    data = json.loads(json.dumps(asdict(config)))  # YAML knows no tuples
+    data = json.loads(config.model_dump_json())  # YAML knows no tuples
     write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 
 def recipe(name: str) -> Path:
-    """The file of a recipe that ships with the package, see `RECIPES`."""
+    """Return the file of a recipe that ships with the package, see `RECIPES`."""
     return Path(str(resources.files("tp_drseg.training") / "recipes" / f"{name}.yaml"))

@@ -63,7 +63,7 @@ def with_lesions(parent: TPDRSeg, lesions: Sequence[Lesion]) -> TPDRSeg:
 
 def _child(parent: TPDRSeg) -> dict[str, object]:
     """Changes of the parent's provenance: what it learned from, the child has learned from too."""
-    return {"parent": parent_name(parent), "facts": {}}
+    return {"parent": parent_name(parent), "facts": {}, "scores": ()}
 
 
 def parent_name(parent: TPDRSeg) -> str:

@@ -19,8 +19,8 @@ from tp_drseg.training.data.crops import Crops
 MakeCrops = Callable[..., Crops]
 HE, EX, SE = 0, 1, 2
 WHOLE = {
-    "scales": (1.0, 1.0), "turn": False, "light": False, "on_lesion": 0.0, "negatives": 0.0,
-    "clicks": 0.0, "lesions": 0,
+    "scales": (1.0, 1.0), "geometric": False, "photometric": False, "lesion_centred": 0.0,
+    "lesion_free_share": 0.0, "points": 0.0, "lesions_per_crop": 0,
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def test_a_crop(make_crops: MakeCrops) -> None:
-    crops = make_crops(negatives=0.3, clicks=0.0, lesions=2, steps=5, batch_size=3)
+    crops = make_crops(lesion_free_share=0.3, points=0.0, lesions_per_crop=2, steps=5, batch_size=3)
     assert len(crops) == 15
     for number in range(20):
         batch = crops[number]
@@ -57,20 +57,20 @@ def test_a_crop(make_crops: MakeCrops) -> None:
 
 
 def test_a_crop_depends_on_seed_and_number_alone(make_crops: MakeCrops) -> None:
-    crops = make_crops(seed=3, clicks=1.0)
+    crops = make_crops(seed=3, points=1.0)
     torch.manual_seed(1)
     forwards = [crops[number] for number in range(4)]
     torch.manual_seed(2)
-    again = make_crops(seed=3, clicks=1.0, batch_size=2, steps=1)
+    again = make_crops(seed=3, points=1.0, batch_size=2, steps=1)
     backwards = [again[number] for number in (3, 2, 1, 0)]
     assert all(same(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
-    other = make_crops(seed=4, clicks=1.0)
+    other = make_crops(seed=4, points=1.0)
     assert not any(same(crops[number], other[number]) for number in range(4))
     assert not same(forwards[0], forwards[1])
 
 
 def test_other_processes_cut_the_same_crops(make_crops: MakeCrops) -> None:
-    crops = make_crops(clicks=0.5, batch_size=2)
+    crops = make_crops(points=0.5, batch_size=2)
     loader = DataLoader(crops, batch_sampler=[[2, 3]], collate_fn=collate, num_workers=1)
     (batch,) = loader
     assert same(batch, collate([crops[2], crops[3]]))
@@ -93,7 +93,7 @@ def test_collate() -> None:
 
 def test_masks_lie_over_the_image(make_crops: MakeCrops) -> None:
     """Where the target says exudate, the crop is bright: one geometry for both."""
-    crops = make_crops(negatives=0.0, clicks=0.0, lesions=0)
+    crops = make_crops(lesion_free_share=0.0, points=0.0, lesions_per_crop=0)
     seen = 0
     for number in range(20):
         batch = crops[number]
@@ -116,7 +116,9 @@ def test_priors_follow_the_crop(make_crops: MakeCrops) -> None:
     mask = torch.zeros(3, 96, 96, dtype=torch.uint8)
     mask[EX, 40:60, 30:50] = 1
     photograph = AnnotatedImage("map", image, mask, torch.ones(1, 96, 96, dtype=torch.uint8))
-    crops = make_crops([photograph], light=False, clicks=0.0, negatives=0.0, lesions=0)
+    crops = make_crops(
+        [photograph], photometric=False, points=0.0, lesion_free_share=0.0, lesions_per_crop=0
+    )
     text = torch.tensor([1.0, 0.0])
     crops.texts = [text.expand(2, 2)] * 3
     low = F.interpolate(bump[None, None], (24, 24), mode="area")
@@ -161,7 +163,13 @@ def test_a_mosaic(make_crops: MakeCrops) -> None:
         plain("dark", 50, HE, annotated=(True, True, False)),
     ]
     crops = make_crops(
-        given, mosaic=1.0, light=False, lesions=0, clicks=0.0, scales=(0.5, 0.7), negatives=0.0
+        given,
+        mosaic=1.0,
+        photometric=False,
+        lesions_per_crop=0,
+        points=0.0,
+        scales=(0.5, 0.7),
+        lesion_free_share=0.0,
     )
     orders = set()
     for number in range(12):
@@ -203,16 +211,16 @@ def test_lesions_that_are_not_annotated_are_asked_last(
     make_crops: MakeCrops, photograph: Callable[..., AnnotatedImage]
 ) -> None:
     partly = photograph("one", 1, annotated=(True, True, False))
-    crops = make_crops([partly], lesions=2, negatives=0.0)
+    crops = make_crops([partly], lesions_per_crop=2, lesion_free_share=0.0)
     assert all(crops[number].classes.tolist() == [[HE, EX]] for number in range(10))
 
 
-def test_negatives(make_crops: MakeCrops) -> None:
-    crops = make_crops(negatives=0.3)
+def test_lesion_free_share(make_crops: MakeCrops) -> None:
+    crops = make_crops(lesion_free_share=0.3)
     names = Counter(crops.name(number) for number in range(600))
     assert names["healthy"] == pytest.approx(180, abs=45)
     assert names["one"] > 120 and names["two"] > 120
-    never = make_crops(negatives=0.0)
+    never = make_crops(lesion_free_share=0.0)
     assert {never.name(number) for number in range(100)} == {"one", "two"}
 
 
@@ -225,23 +233,26 @@ def only(photograph: AnnotatedImage, name: str, lesion: int) -> AnnotatedImage:
 @pytest.mark.parametrize("name", ["hard exudate", "EX"])
 def test_focus(make_crops: MakeCrops, photographs: list[AnnotatedImage], name: str) -> None:
     apart = [only(photographs[0], "has HE", HE), only(photographs[0], "has EX", EX)]
-    crops = make_crops(apart, focus={name: 3.0})
+    crops = make_crops(apart, lesion_weights={name: 3.0})
     names = Counter(crops.name(number) for number in range(400))
     assert names["has EX"] == pytest.approx(300, abs=40)
-    never = make_crops(apart, focus={name: 0.0})
+    never = make_crops(apart, lesion_weights={name: 0.0})
     assert {never.name(number) for number in range(50)} == {"has HE"}
 
 
-def test_on_lesion(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:
+def test_lesion_centred(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> None:
     """A crop centred near the lesion shows it, since it is wider than it is shifted."""
     small = photographs[0].masks.clone()
     small[:] = 0
     small[EX, 40, 10] = 1
     photograph = replace(photographs[0], masks=small)
-    fields = {"scales": (0.3, 0.3), "turn": False, "light": False, "lesions": 0, "clicks": 0.0}
+    fields = {
+        "scales": (0.3, 0.3), "geometric": False, "photometric": False, "lesions_per_crop": 0,
+        "points": 0.0,
+    }  # fmt: skip
     shares = []
     for share in (1.0, 0.0):
-        crops = make_crops([photograph], on_lesion=share, **fields)
+        crops = make_crops([photograph], lesion_centred=share, **fields)
         shown = [bool(crops[number].targets[0, EX].any()) for number in range(30)]
         shares.append(sum(shown))
     assert shares[0] == 30 and shares[1] < 12
@@ -250,7 +261,7 @@ def test_on_lesion(make_crops: MakeCrops, photographs: list[AnnotatedImage]) -> 
 def test_lesions_that_a_crop_shows_are_asked_more_often(
     make_crops: MakeCrops, photographs: list[AnnotatedImage]
 ) -> None:
-    fields = {"lesions": 1, "on_lesion": 1.0, "clicks": 0.0, "light": False}
+    fields = {"lesions_per_crop": 1, "lesion_centred": 1.0, "points": 0.0, "photometric": False}
     crops = make_crops([only(photographs[0], "one", EX)], **fields)
     asked = Counter(int(crops[number].classes[0, 0]) for number in range(200))
     # 3 : 1 : 1
@@ -259,13 +270,13 @@ def test_lesions_that_a_crop_shows_are_asked_more_often(
 
 
 def test_ask(make_crops: MakeCrops) -> None:
-    crops = make_crops(ask=("soft exudate", "HE"))
+    crops = make_crops(lesions=("soft exudate", "HE"))
     assert all(crops[number].classes.tolist() == [[HE, SE]] for number in range(5))
 
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_clicks_are_decided_for_a_whole_step(make_crops: MakeCrops, size: int) -> None:
-    crops = make_crops(clicks=0.5, batch_size=size, lesions=1, light=False)
+    crops = make_crops(points=0.5, batch_size=size, lesions_per_crop=1, photometric=False)
     given = [crops[number].points is not None for number in range(16 * size)]
     steps = [given[i : i + size] for i in range(0, len(given), size)]
     assert all(len(set(step)) == 1 for step in steps)
@@ -289,15 +300,20 @@ def test_no_lesion_to_train(make_crops: MakeCrops, photographs: list[AnnotatedIm
     for given, fields in (
         ([], {}),
         ([photographs[2]], {}),
-        ([only(photographs[0], "one", EX)], {"ask": ("HE",)}),
-        ([only(photographs[0], "one", EX)], {"focus": {"EX": 0.0}}),
+        ([only(photographs[0], "one", EX)], {"lesions": ("HE",)}),
+        ([only(photographs[0], "one", EX)], {"lesion_weights": {"EX": 0.0}}),
     ):
         with pytest.raises(TrainingError, match="No training photograph shows a lesion"):
             make_crops(given, **fields)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"ask": ("drusen",)}, {"focus": {"drusen": 1.0}}, {"bce_weights": {"drusen": 1.0}}]
+    "fields",
+    [
+        {"lesions": ("drusen",)},
+        {"lesion_weights": {"drusen": 1.0}},
+        {"bce_weights": {"drusen": 1.0}},
+    ],
 )
 def test_unknown_lesions(make_crops: MakeCrops, fields: dict[str, object]) -> None:
     with pytest.raises(LesionError, match="drusen"):

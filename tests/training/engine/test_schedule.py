@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tp_drseg.training.config import TrainingConfig
+from tp_drseg.training.config import Schedule, TrainingConfig
 from tp_drseg.training.engine.schedule import rate_of, scheduler_at, warm_constant, warm_cosine
 
 
@@ -28,7 +28,7 @@ def test_warm_constant() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
-def test_rates_of_two_groups_from_any_step_on(schedule: str) -> None:
+def test_rates_of_two_groups_from_any_step_on(schedule: Schedule) -> None:
     """Each group's highest rate times the factor of the step, to the bit, resumed or not."""
     rate = rate_of(TrainingConfig(steps=12, warmup=4, schedule=schedule), 12)
     for first in (0, 3, 11):

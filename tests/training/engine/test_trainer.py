@@ -41,8 +41,8 @@ def make_trainer(
         change: Callable[[TPDRSeg], object] = lambda model: None,
         **fields: Any,
     ) -> Trainer:
-        given = {"steps": 4, "warmup": 2, "precision": "float32", "parts": QUICK} | fields
-        config = TrainingConfig(**given)
+        given = {"steps": 4, "warmup": 2, "precision": "float32", "lr_factors": QUICK} | fields
+        config = TrainingConfig.model_validate(given)
         model = make_model(lesions=catalog)
         change(model)
         return Trainer(model, Crops(model, photographs, config), config, folder, validate)
@@ -65,7 +65,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_it_learns_what_it_may(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_trainer(
-        tmp_path, steps=16, learning_rate=5e-3, averaging=0.5, clicks=0.3, parts={}
+        tmp_path, steps=16, learning_rate=5e-3, ema_decay=0.5, points=0.3, lr_factors={}
     )
     before = weights(trainer.model)
     learning = {name for name, _ in trainer.model.network.trained_parameters()}
@@ -86,7 +86,7 @@ def test_it_learns_what_it_may(make_trainer: MakeTrainer, tmp_path: Path) -> Non
 
 def test_opened_parts_learn_too(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     stage = "image_encoder.backbone.stages.3."
-    trainer = make_trainer(tmp_path, steps=2, parts={"": 0.0, stage: 0.5})
+    trainer = make_trainer(tmp_path, steps=2, lr_factors={"": 0.0, stage: 0.5})
     before = weights(trainer.model)
     after = weights(trainer.run())
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
@@ -98,8 +98,9 @@ def test_factors_slow_the_learning(make_trainer: MakeTrainer, tmp_path: Path) ->
     name, moved = "prompt_generator.dense.bias", []
     for factor in (1.0, 0.25):
         trainer = make_trainer(
-            tmp_path / str(factor), steps=1, warmup=0, parts={"": 0.0, "prompt_generator.": factor},
-            weight_decay=0.0, averaging=0.0, learning_rate=1e-3,
+            tmp_path / str(factor), steps=1, warmup=0,
+            lr_factors={"": 0.0, "prompt_generator.": factor}, weight_decay=0.0,
+            ema_decay=0.0, learning_rate=1e-3,
         )  # fmt: skip
         before = weights(trainer.model)[name]
         moved.append((weights(trainer.run())[name] - before).abs().max().item())
@@ -108,7 +109,7 @@ def test_factors_slow_the_learning(make_trainer: MakeTrainer, tmp_path: Path) ->
 
 def test_the_average_of_the_weights(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     name = "prompt_generator.dense.bias"
-    trainer = make_trainer(tmp_path, averaging=0.5, steps=3)
+    trainer = make_trainer(tmp_path, ema_decay=0.5, steps=3)
     expected = trainer.parameters[name].detach().clone()
     original, seen = trainer._train_step, []
 
@@ -124,7 +125,7 @@ def test_the_average_of_the_weights(make_trainer: MakeTrainer, tmp_path: Path) -
         expected = decay * expected + (1 - decay) * value
     torch.testing.assert_close(model.network.state_dict()[name], expected)
     assert not torch.equal(expected, seen[-1])
-    last = make_trainer(tmp_path / "last", averaging=0.0, steps=3).run()
+    last = make_trainer(tmp_path / "last", ema_decay=0.0, steps=3).run()
     assert torch.equal(last.state_dict()[name], seen[-1])
 
 
@@ -133,7 +134,7 @@ def test_micro_batches_give_the_same_step(make_trainer: MakeTrainer, tmp_path: P
     found = {}
     for micro in (1, 2, 4):
         trainer = make_trainer(
-            tmp_path / str(micro), steps=1, batch_size=4, micro_batch=micro, clicks=1.0
+            tmp_path / str(micro), steps=1, batch_size=4, micro_batch=micro, points=1.0
         )
         trainer.run()
         moments = trainer._adamw.state[trainer.parameters["prompt_generator.dense.weight"]]
@@ -146,7 +147,7 @@ def test_micro_batches_give_the_same_step(make_trainer: MakeTrainer, tmp_path: P
 def test_a_resumed_run_is_bit_identical(
     make_trainer: MakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fields = {"save_every": 2, "learning_rate": 1e-2, "clicks": 0.5, "steps": 4}
+    fields = {"save_every": 2, "learning_rate": 1e-2, "points": 0.5, "steps": 4}
     straight = weights(make_trainer(tmp_path / "straight", **fields).run())
 
     original, left = Trainer._train_step, [3]
@@ -201,21 +202,27 @@ def test_validation_keeps_the_best(make_trainer: MakeTrainer, tmp_path: Path) ->
 
 
 def test_bf16(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, steps=2, clicks=1.0, precision="bf16")
+    trainer = make_trainer(tmp_path, steps=2, points=1.0, precision="bf16")
     model = trainer.run()
     assert model.dtype == torch.float32  # only the work in between is in bf16
-    exact = make_trainer(tmp_path / "exact", steps=2, clicks=1.0)
+    exact = make_trainer(tmp_path / "exact", steps=2, points=1.0)
     exact.run()
     found, expected = losses(tmp_path), losses(tmp_path / "exact")
     assert found == pytest.approx(expected, rel=0.05) and found != expected
 
 
 def test_weights_of_the_cross_entropy(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    fields = {"steps": 1, "lesions": 1, "ask": ("hard exudate",), "clicks": 0.0}
+    fields: dict[str, Any] = {
+        "steps": 1,
+        "lesions_per_crop": 1,
+        "lesions": ("hard exudate",),
+        "points": 0.0,
+    }
     found = []
-    for number, more in enumerate(
-        ({"bce_weight": 2.0}, {"bce_weight": 5.0}, {"bce_weight": 2.0, "bce_weights": {"EX": 5.0}})
-    ):
+    weights: list[dict[str, Any]] = [
+        {"bce_weight": 2.0}, {"bce_weight": 5.0}, {"bce_weight": 2.0, "bce_weights": {"EX": 5.0}}
+    ]  # fmt: skip
+    for number, more in enumerate(weights):
         make_trainer(tmp_path / str(number), **fields, **more).run()
         found += losses(tmp_path / str(number))
     assert found[1] == found[2] != found[0]
@@ -228,7 +235,8 @@ def test_weight_of_what_is_absent(make_trainer: MakeTrainer, tmp_path: Path) -> 
         for factor in (1.0, 7.0):
             folder = tmp_path / f"{negatives}-{factor}"
             make_trainer(
-                folder, steps=1, ask=("EX",), on_lesion=1.0, clicks=0.0, negatives=negatives,
+                folder, steps=1, lesions=("EX",), lesion_centred=1.0, points=0.0,
+                lesion_free_share=negatives,
                 absent_weight=factor,
             ).run()  # fmt: skip
             found[negatives, factor] = losses(folder)[0]
@@ -258,7 +266,7 @@ def test_a_loss_that_is_not_finite_names_its_photographs(
     make_trainer: MakeTrainer, photographs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
     trainer = make_trainer(
-        tmp_path, photographs=[photographs[0]], change=spoil, batch_size=2, negatives=0.0
+        tmp_path, photographs=[photographs[0]], change=spoil, batch_size=2, lesion_free_share=0.0
     )
     before = trainer.parameters["prompt_generator.dense.weight"].clone()
     with pytest.raises(TrainingError, match=r"loss is nan at step 1 on one, one\."):
@@ -270,7 +278,7 @@ def test_a_loss_that_is_not_finite_names_its_photographs(
 def test_a_gradient_that_is_not_finite_names_its_photographs(
     make_trainer: MakeTrainer, photographs: list[AnnotatedImage], tmp_path: Path
 ) -> None:
-    trainer = make_trainer(tmp_path, photographs=[photographs[0]], negatives=0.0)
+    trainer = make_trainer(tmp_path, photographs=[photographs[0]], lesion_free_share=0.0)
     bias = trainer.parameters["prompt_generator.dense.bias"]
     bias.register_hook(lambda gradient: gradient * torch.inf)  # type: ignore[no-untyped-call]
     with pytest.raises(TrainingError, match=r"gradient is (inf|nan) at step 1 on one\."):
@@ -301,7 +309,7 @@ def test_a_batch_that_cannot_be_shared(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match=r"training.batch_size .* processes \(2\) times"):
-        launch(TrainingConfig(steps=1, **fields))
+        launch(TrainingConfig.model_validate({"steps": 1, **fields}))
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def check_lesions(config: TrainingConfig, catalog: LesionCatalog) -> None:
     Raises:
         LesionError: when it does not.
     """
-    for name in (*config.ask, *config.bce_weights, *config.focus):
+    for name in (*config.lesions, *config.bce_weights, *config.lesion_weights):
         catalog.index(name)
 
 
@@ -68,17 +68,17 @@ class Crops(Dataset[Batch]):
         catalog = model.catalog
         check_lesions(config, catalog)
         self.config, self.photographs = config, list(photographs)
-        self.asked = sorted({catalog.index(x) for x in config.ask or catalog.names})
+        self.asked = sorted({catalog.index(x) for x in config.lesions or catalog.names})
         self.having = {
             lesion: [i for i, p in enumerate(photographs) if p.masks[lesion].any()]
             for lesion in self.asked
         }
-        focus = {catalog.index(name): share for name, share in config.focus.items()}
-        self.focus = {i: focus.get(i, 1.0) for i in self.asked if self.having[i]}
-        if not sum(self.focus.values()):
+        weights = {catalog.index(name): weight for name, weight in config.lesion_weights.items()}
+        self.weights = {i: weights.get(i, 1.0) for i in self.asked if self.having[i]}
+        if not sum(self.weights.values()):
             raise TrainingError(
                 "No training photograph shows a lesion that is to be trained. Check the masks "
-                "with `tp-drseg check`, and training.ask and training.focus."
+                "with `tp-drseg check`, and training.lesions and training.lesion_weights."
             )
         self.without = [i for i, p in enumerate(photographs) if not p.masks.any()]
         self.size, self.grid = model.config.architecture.image_size, model.config.architecture.grid
@@ -131,7 +131,7 @@ class Crops(Dataset[Batch]):
             [self._scored(photograph, crop, side, asked) for photograph, crop in windows]
         )
         clicks = None
-        if self._with_clicks(number):
+        if self._with_points(number):
             clicks = simulate_points(target, self.stride, generator)
         priors = _join(
             [
@@ -164,14 +164,16 @@ class Crops(Dataset[Batch]):
         photograph = self.photographs[index]
         wanted = photograph.field_of_view[0] if lesion is None else photograph.masks[lesion]
         config = self.config
-        crop = random_crop(wanted, self.extent / along, generator, config.scales, config.turn)
+        crop = random_crop(wanted, self.extent / along, generator, config.scales, config.geometric)
         return photograph, crop
 
     def _image(
         self, photograph: AnnotatedImage, crop: Crop, side: int, generator: torch.Generator
     ) -> Tensor:
         image = crop.apply(photograph.image, side)
-        return random_photometric(image / 255, generator) * 255 if self.config.light else image
+        return (
+            random_photometric(image / 255, generator) * 255 if self.config.photometric else image
+        )
 
     def _scored(self, photograph: AnnotatedImage, crop: Crop, side: int, asked: Tensor) -> Tensor:
         """`(L, h, w)`, 0 where the annotation says nothing."""
@@ -187,18 +189,18 @@ class Crops(Dataset[Batch]):
 
     def _choose(self, generator: torch.Generator) -> tuple[int, int | None]:
         """A photograph, and the lesion that the crop shall show, if any."""
-        if self.without and uniform(generator) < self.config.negatives:
+        if self.without and uniform(generator) < self.config.lesion_free_share:
             return one_of(generator, self.without), None
-        (place,) = weighted(generator, list(self.focus.values()))
-        lesion = list(self.focus)[place]
+        (place,) = weighted(generator, list(self.weights.values()))
+        lesion = list(self.weights)[place]
         index = one_of(generator, self.having[lesion])
-        return index, lesion if uniform(generator) < self.config.on_lesion else None
+        return index, lesion if uniform(generator) < self.config.lesion_centred else None
 
     def _ask(
         self, photographs: Sequence[AnnotatedImage], target: Tensor, generator: torch.Generator
     ) -> Tensor:
         """For which lesions the crop is asked: places in the catalog, in rising order."""
-        count = min(self.config.lesions or len(self.asked), len(self.asked))
+        count = min(self.config.lesions_per_crop or len(self.asked), len(self.asked))
         readiness = [
             (_SEEN if bool(target[i].amax() >= 0.5) else _UNSEEN)
             if any(photograph.knows(i) for photograph in photographs)
@@ -208,10 +210,10 @@ class Crops(Dataset[Batch]):
         chosen = sorted(weighted(generator, readiness, count))
         return torch.tensor([self.asked[place] for place in chosen], device="cpu")
 
-    def _with_clicks(self, number: int) -> bool:
+    def _with_points(self, number: int) -> bool:
         # one decision a step, since the prompts of a batch must have as many tokens each
         step = generator_for(self.config.seed, STEP, number // self.config.batch_size)
-        return uniform(step) < self.config.clicks
+        return uniform(step) < self.config.points
 
     def _priors(self, index: int, asked: Tensor, generator: torch.Generator) -> Tensor:
         """Priors of the asked lesions, from all of their descriptions or from a few at random."""

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ class Trainer:
                 f"The model's weights are {model.dtype}, too short to learn. Load it with "
                 f"dtype='float32'; training.precision says what the work in between is done in."
             )
-        groups = parameter_groups(model.network, config.parts)
+        groups = parameter_groups(model.network, config.lr_factors)
         self.parameters = {name: p for own in groups.values() for name, p in own.items()}
         logger.info(
             "%d of %d parameters learn",
@@ -102,7 +102,7 @@ class Trainer:
             weight_decay=config.weight_decay,
         )
         self.wrapped, self.optimizer = self.fabric.setup(model.network, optimizer)
-        self.average = EMA(list(self.parameters.values()), config.averaging)
+        self.average = EMA(list(self.parameters.values()), config.ema_decay)
         self.progress = Progress()
         if self.state_file.exists():
             self.progress = load_state(
@@ -272,5 +272,5 @@ class Trainer:
 
     def _settings(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with itself."""
-        settings = {k: v for k, v in asdict(self.config).items() if k not in NOT_COMPARED}
+        settings = self.config.model_dump(mode="json", exclude=set(NOT_COMPARED))
         return {**settings, "photographs": [p.name for p in self.crops.photographs]}
