@@ -50,8 +50,8 @@ def test_every_problem_is_listed(data: Path) -> None:
     assert result.stdout == ""
     lines = result.stderr.splitlines()
     assert lines[0] == "Error: There are 2 problems:"
-    assert "a.png is 20 x 20 pixels" in lines[1]
-    assert "b.jpg cannot be read" in lines[2]
+    assert "a.png' is 20 x 20 pixels" in lines[1]
+    assert "b.jpg' holds text, not an image" in lines[2]
     assert "Traceback" not in result.stderr
 
 

@@ -19,7 +19,8 @@ def _photograph(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         seed = sum(path.name.encode())  # each photograph another
-        pixels = np.random.default_rng(seed).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+        noise = np.random.default_rng(seed).integers(0, 60, (*SIZE, 3), dtype=np.uint8)
+        pixels = noise + np.array([150, 70, 20], np.uint8)  # a retina's colour
         Image.fromarray(pixels).save(path)
 
 

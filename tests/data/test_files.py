@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,34 @@ def test_all_problems_are_in_one_error() -> None:
         refuse(["one"])
     with pytest.raises(DataError, match=r"^There are 2 problems:\n- one\n- two$"):
         refuse(["one", "two"])
+
+
+def test_links_to_a_folder_above_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for name in ("again", "once_more"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "itself").symlink_to(tmp_path / "itself", target_is_directory=True)
+    assert find_home(tmp_path, "images", "the data").resolve() == tmp_path / "data"
+    with pytest.raises(DataError, match="No the data data"):
+        find_home(tmp_path, "masks", "the data")
+
+
+def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "data" / "images" / "a.png").write_bytes(b"")
+    real = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=r"closed cannot be read \(Permission denied\)"):
+        files_by_stem(tmp_path / "closed")
+    assert find_home(tmp_path, "images", "the data") == tmp_path / "data"
+    with pytest.raises(DataError, match="There is no folder"):
+        files_by_stem(tmp_path / ("a" * 5000))

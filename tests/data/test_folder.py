@@ -81,6 +81,10 @@ def test_missing_folders(root: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_empty_lesion_folder(root: Path) -> None:
+    """None of the photographs has the lesion; files that are no masks are another matter."""
     (root / "masks" / "HE").mkdir()
+    (root / "masks" / "HE" / "Thumbs.db").write_bytes(b"clutter")
+    assert all(sample.masks["haemorrhage"] is None for sample in read_folder(root, CATALOG))
+    (root / "masks" / "HE" / "a.npy").write_bytes(b"mask")
     with pytest.raises(DataError, match="no image in"):
         read_folder(root, CATALOG)

@@ -54,7 +54,7 @@ def test_each_index_is_its_lesion(root: Path) -> None:
 
 def test_unknown_index(root: Path, mask: Any) -> None:
     mask(root / "TJDR" / "train" / "annotation" / "TJDR_train_001.png", 7)
-    with pytest.raises(DataError, match=r"^The mask .*_001\.png has the values 7; only 0, 1, 2"):
+    with pytest.raises(DataError, match=r"^The mask .*_001\.png' has the values 7; only 0, 1, 2"):
         check(read_tjdr(root), INDEX)
 
 

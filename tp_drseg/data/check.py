@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,17 +14,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image
 
-from tp_drseg.data.files import IMAGE_FORMATS, file_sha256, refuse, some
+from tp_drseg.data.files import file_sha256, refuse, some
 from tp_drseg.data.masks import MaskPixels
 from tp_drseg.data.samples import Sample
-from tp_drseg.errors import DataError
-from tp_drseg.images import MIN_SIDE
+from tp_drseg.errors import DataError, ImageError
+from tp_drseg.images import read_fundus
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 4
+_THREADS = min(4, os.cpu_count() or 1)
 _State = Literal["present", "absent", "empty", "covers most"]
 
 
@@ -80,8 +80,8 @@ class Survey:
 def check(samples: Sequence[Sample], lesions: Iterable[str]) -> Survey:
     """Open every photograph and every mask once.
 
-    Photographs are decoded at a fraction of their size, masks in full. One photograph a thread is
-    in memory.
+    Photographs and masks are read as training reads them, so that it finds nothing else. One
+    photograph a thread is in memory.
 
     Args:
         samples: What a reader found.
@@ -91,9 +91,10 @@ def check(samples: Sequence[Sample], lesions: Iterable[str]) -> Survey:
         What there is.
 
     Raises:
-        DataError: A file cannot be read, a mask has another size than its photograph or values
-            that are no mask, two samples have one name, or there is no photograph or no annotation
-            of any of the lesions. The message has a line for each problem.
+        DataError: A file cannot be read, a photograph is black or uniform, a mask has another size
+            than its photograph or values that are no mask, two samples have one name, or there is
+            no photograph or no annotation of any of the lesions. The message has a line for each
+            problem.
     """
     lesions = tuple(lesions)
     if not samples:
@@ -107,30 +108,49 @@ def check(samples: Sequence[Sample], lesions: Iterable[str]) -> Survey:
     ]
     if not any(lesion in sample.masks for sample in samples for lesion in lesions):
         problems.append(f"No photograph is annotated for any of: {', '.join(lesions)}.")
-    found: list[dict[str, _State]] = []
+    found: list[_Checked] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for states, wrong in pool.map(partial(_check_sample, lesions=lesions), samples):
-            found.append(states)
-            problems += wrong
+        for checked in pool.map(partial(_check_sample, lesions=lesions), samples):
+            found.append(checked)
+            problems += checked.problems
             if len(found) % 100 == 0:
                 logger.info("checked %d of %d photographs", len(found), len(samples))
     refuse(problems)
     return Survey(
         photographs=len(samples),
         lesions=tuple(_count(samples, found, lesion) for lesion in lesions),
-        warnings=tuple(_warnings(samples, found, lesions)),
+        warnings=tuple([*_odd(samples, found, lesions), *_doubtful(found), *_twins(found)]),
     )
 
 
-def _check_sample(sample: Sample, lesions: tuple[str, ...]) -> tuple[dict[str, _State], list[str]]:
-    """How each lesion that is annotated is marked, and what is wrong."""
+@dataclass(frozen=True)
+class _Checked:
+    """What one sample was found to be.
+
+    Attributes:
+        name: The sample's.
+        states: How each lesion that is annotated is marked.
+        problems: What is wrong.
+        doubt: Why the photograph may be no colour fundus photograph.
+        sha256: The hash of its file.
+    """
+
+    name: str
+    states: Mapping[str, _State]
+    problems: Sequence[str]
+    doubt: str | None = None
+    sha256: str | None = None
+
+
+def _check_sample(sample: Sample, lesions: tuple[str, ...]) -> _Checked:
     states: dict[str, _State] = {}
     problems: list[str] = []
     masks = {lesion: sample.masks[lesion] for lesion in lesions if lesion in sample.masks}
     try:
-        size = _photograph_size(sample.image)
-    except DataError as error:
-        return states, [str(error)]
+        fundus = read_fundus(sample.image)
+    except ImageError as error:
+        return _Checked(sample.name, states, [str(error)])
+    size = (fundus.pixels.shape[0], fundus.pixels.shape[1])
     sharing = Counter(mask.path for mask in masks.values() if mask is not None)
     decoded: dict[Path, MaskPixels] = {}
     for lesion, mask in masks.items():
@@ -149,36 +169,11 @@ def _check_sample(sample: Sample, lesions: tuple[str, ...]) -> tuple[dict[str, _
             states[lesion] = "covers most" if marked > pixels.size / 2 else "present"
         else:
             states[lesion] = "absent" if sharing[mask.path] > 1 else "empty"
-    return states, problems
+    return _Checked(sample.name, states, problems, fundus.doubt, fundus.sha256)
 
 
-def _photograph_size(path: Path) -> tuple[int, int]:
-    """Height and width of a photograph as it is shown, after making sure that it is whole."""
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as file:
-            width, height = file.size
-            if file.getexif().get(ExifTags.Base.Orientation) in {5, 6, 7, 8}:  # turned by 90 deg
-                width, height = height, width
-            file.draft(None, (width // 8, height // 8))  # spares most of the work for a JPEG
-            file.load()
-    except FileNotFoundError as error:
-        raise DataError(f"There is no photograph {path}.") from error
-    except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
-        raise DataError(
-            f"The photograph {path} cannot be read ({error}). Copy it anew from its source."
-        ) from error
-    if min(width, height) < MIN_SIDE:
-        raise DataError(
-            f"The photograph {path} is {height} x {width} pixels (height x width): at least "
-            f"{MIN_SIDE} on each side are needed."
-        )
-    return height, width
-
-
-def _count(
-    samples: Sequence[Sample], found: Sequence[dict[str, _State]], lesion: str
-) -> LesionCount:
-    states = Counter(states.get(lesion) for states in found)
+def _count(samples: Sequence[Sample], found: Sequence[_Checked], lesion: str) -> LesionCount:
+    states = Counter(checked.states.get(lesion) for checked in found)
     return LesionCount(
         lesion=lesion,
         present=states["present"] + states["covers most"],
@@ -189,45 +184,51 @@ def _count(
     )
 
 
-def _warnings(
-    samples: Sequence[Sample], found: Sequence[dict[str, _State]], lesions: Sequence[str]
-) -> list[str]:
-    warnings: list[str] = []
+def _odd(
+    samples: Sequence[Sample], found: Sequence[_Checked], lesions: Sequence[str]
+) -> Iterator[str]:
+    """What is odd about the masks of each lesion."""
     for lesion in lesions:
         names: defaultdict[_State | None, list[str]] = defaultdict(list)
-        for sample, states in zip(samples, found, strict=True):
-            names[states.get(lesion)].append(sample.name)
+        for checked in found:
+            names[checked.states.get(lesion)].append(checked.name)
         if len(names[None]) == len(samples):
-            warnings.append(f"{lesion} is annotated on no photograph.")
+            yield f"{lesion} is annotated on no photograph."
         elif not names["present"] and not names["covers most"]:
-            warnings.append(f"no photograph has a {lesion}.")
+            yield f"no photograph has a {lesion}."
         if names["empty"]:
-            warnings.append(
+            yield (
                 f"{len(names['empty'])} mask(s) of {lesion} are empty, which is taken as absent: "
                 f"{some(names['empty'])}."
             )
         if names["covers most"]:
-            warnings.append(
+            yield (
                 f"{len(names['covers most'])} mask(s) of {lesion} cover more than half of the "
                 f"photograph. Are they inverted? {some(names['covers most'])}."
             )
-    return warnings + [
-        f"{' and '.join(twins)} are the same photograph, byte for byte: they must not be on both "
-        "sides of a split."
-        for twins in _twins(samples)
-    ]
 
 
-def _twins(samples: Sequence[Sample]) -> list[list[str]]:
-    """Names of the photographs whose files are equal."""
-    by_size: defaultdict[int, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_size[sample.image.stat().st_size].append(sample)
-    by_content: defaultdict[str, list[str]] = defaultdict(list)
-    for group in by_size.values():
-        for sample in group if len(group) > 1 else ():
-            by_content[file_sha256(sample.image)].append(sample.name)
-    return [names for names in by_content.values() if len(names) > 1]
+def _doubtful(found: Sequence[_Checked]) -> Iterator[str]:
+    """Which photographs may be none, and why, those of one reason together."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for checked in found:
+        if checked.doubt is not None:
+            names[checked.doubt].append(checked.name)
+    for doubt, doubtful in names.items():
+        yield f"{len(doubtful)} photograph(s) are doubtful: {some(doubtful)}. {doubt}"
+
+
+def _twins(found: Sequence[_Checked]) -> Iterator[str]:
+    """Which photographs are equal."""
+    names: defaultdict[str | None, list[str]] = defaultdict(list)
+    for checked in found:
+        names[checked.sha256].append(checked.name)
+    for twins in names.values():
+        if len(twins) > 1:
+            yield (
+                f"{' and '.join(twins)} are the same photograph, byte for byte: they must not be "
+                "on both sides of a split."
+            )
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
@@ -245,7 +246,7 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     """
     total = hashlib.sha256()
     for sample in sorted(samples, key=lambda sample: sample.name):
-        parts = [sample.name, file_sha256(sample.image)]
+        parts = [sample.name, sample.sha256]
         for lesion, mask in sorted(sample.masks.items()):
             parts.append(lesion)
             parts += (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tp_drseg.data.files import files_by_stem, find_home, no_folder
+from tp_drseg.data.files import files_by_stem, find_home, is_folder, no_folder
 from tp_drseg.data.matching import Spellings, known_classes, match_by_stem, warn_of_gaps
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
@@ -50,7 +50,7 @@ def read_ddr(
         raise DataError(f"DDR has no split {split!r}. Use one of: {', '.join(_SPLITS)}.")
     classes = known_classes(_CLASSES, catalog or LesionCatalog.default(), "DDR")
     home = find_home(Path(root), f"{split}/image", "DDR lesion segmentation") / split
-    labels = next((home / name for name in _LABELS if (home / name).is_dir()), None)
+    labels = next((home / name for name in _LABELS if is_folder(home / name)), None)
     if labels is None:
         raise no_folder(home / _LABELS[split == "valid"])
     samples = match_by_stem(

@@ -11,7 +11,16 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from tp_drseg.data.files import files_by_stem, find_home, no_folder, refuse, some, subfolders
+from tp_drseg._runtime.names import NameMap, name_key
+from tp_drseg.data.files import (
+    files_by_stem,
+    find_home,
+    is_folder,
+    no_folder,
+    refuse,
+    some,
+    subfolders,
+)
 from tp_drseg.data.masks import MaskFile
 from tp_drseg.data.matching import Spellings, known_classes
 from tp_drseg.data.samples import Sample
@@ -79,21 +88,25 @@ def _photographs(
     """Name, image and mask of each photograph of a part; adds to the problems."""
     annotations = home / f"Annotation_{code}"
     for folder in (home / code, annotations):
-        if not folder.is_dir():
+        if not is_folder(folder):
             problems.append(str(no_folder(folder)))
             return
-    if not (home / "healthy").is_dir():
+    if not is_folder(home / "healthy"):
         logger.warning("%s has no folder 'healthy': photographs without lesions are left out", home)
     with_lesion: set[str] = set()
-    for exam in sorted(
-        {folder.name for folder in subfolders(home / code) + subfolders(annotations)}
-    ):
-        photographs = _files(home / code / exam, problems)
-        found = _files(annotations / exam, problems)
+    shown, drawn = (
+        NameMap((folder.name, folder) for folder in subfolders(part))
+        for part in (home / code, annotations)
+    )
+    for exam in sorted(NameMap([*drawn.items(), *shown.items()])):
+        photographs = _files(shown.get(exam), problems)
+        found = _files(drawn.get(exam), problems)
         for stem, image in photographs.items():
-            mine = [found.pop(s) for s in (stem, f"{stem}_{code}") if s in found]
+            names = (stem, f"{stem}_{code}")
+            mine = [found[name] for name in names if name in found]
+            found = found.without(names)
             if len(mine) == 1:
-                with_lesion.add(f"{exam}_{stem}")
+                with_lesion.add(name_key(f"{exam}_{stem}"))
                 yield f"{exam}_{stem}", image, MaskFile(mine[0])
             else:
                 problems.append(
@@ -107,9 +120,9 @@ def _photographs(
             )
     if not with_lesion:
         problems.append(f"There is no photograph with a mask in {home / code}/<exam>.")
-    for folder in subfolders(home / "healthy") if (home / "healthy").is_dir() else ():
+    for folder in subfolders(home / "healthy") if is_folder(home / "healthy") else ():
         for stem, image in _files(folder, problems).items():
-            if f"{folder.name}_{stem}" in with_lesion:
+            if name_key(f"{folder.name}_{stem}") in with_lesion:
                 problems.append(
                     f"{image} is in {home / code / folder.name} too: it cannot be both with and "
                     "without the lesion. Remove one."
@@ -118,11 +131,11 @@ def _photographs(
                 yield f"{folder.name}_{stem}", image, None
 
 
-def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
-    if not folder.is_dir():
-        return {}
+def _files(folder: Path | None, problems: list[str]) -> NameMap[Path]:
+    if folder is None:
+        return NameMap()
     try:
         return files_by_stem(folder, may_be_empty=True)
     except DataError as error:
         problems.append(str(error))
-        return {}
+        return NameMap()

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tp_drseg.errors import DataError
+from tp_drseg._runtime.names import NameMap, name_key
+from tp_drseg.errors import DataError, ImageError
+from tp_drseg.images import IMAGE_SUFFIXES, read_file
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""File suffixes, in lower case, that count as an image or a mask; other files are passed over."""
-
-IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What such a file may be, by Pillow's names."""
-
-_CHUNK = 1 << 20
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in folders of images
 _LEVELS_BELOW = 2  # how deep archives nest the folder that holds the data
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, for a message."""
+    """Return the first few names, for a message."""
     listed = list(names)
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """The folders right in a folder by name, without hidden ones and what macOS adds to a ZIP."""
-    return sorted(
+def listing(folder: Path) -> list[Path]:
+    """Return what lies right in a folder by name, without hidden files and clutter.
+
+    Raises:
+        DataError: The folder may not be read.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be read ({error.strerror}). Check its rights."
+        ) from error
+    return [
         path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and path.name != "__MACOSX" and path.is_dir()
-    )
+        for path in paths
+        if not path.name.startswith(".") and path.name.lower() not in _CLUTTER
+    ]
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder that can be seen."""
+    try:
+        return path.is_dir()
+    except OSError:  # no permission, or a name that is too long
+        return False
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders right in a folder by name, without what macOS adds to a ZIP.
+
+    Raises:
+        DataError: The folder may not be read.
+    """
+    return [path for path in listing(folder) if path.name != "__MACOSX" and is_folder(path)]
 
 
 def no_folder(folder: Path) -> DataError:
-    """The error for a folder that is missing; it tells what there is instead."""
-    there = next((parent for parent in folder.parents if parent.is_dir()), None)
+    """Return the error for a folder that is missing; it tells what there is instead."""
+    there = next((parent for parent in folder.parents if is_folder(parent)), None)
     listing = "" if there is None else f" {contents(there)}"
     return DataError(
         f"There is no folder {folder}.{listing} Complete the data set or correct its path."
@@ -43,8 +65,11 @@ def no_folder(folder: Path) -> DataError:
 
 
 def contents(folder: Path) -> str:
-    """A sentence on what a folder holds."""
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    """Return a sentence on what a folder holds."""
+    try:
+        names = [path.name for path in listing(folder)]
+    except DataError as error:
+        return str(error)
     return f"{folder} holds: {some(names, 8)}." if names else f"{folder} is empty."
 
 
@@ -52,18 +77,20 @@ def find_home(root: Path, marker: str, dataset: str) -> Path:
     """Find the folder that a data set was unpacked to.
 
     Args:
-        root: Where to look; copies nest the data by up to two folders of any name.
+        root: Where to look; copies nest the data by up to two folders of any name. A folder that
+            links lead to again is looked at once.
         marker: A folder of the data set, by its path in the folder to find.
         dataset: Name of the data set, for messages.
 
     Raises:
         DataError: No folder, or more than one, holds ``marker``.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise no_folder(root)
     level = [root]
+    seen = {root.resolve()}
     for _ in range(1 + _LEVELS_BELOW):
-        homes = [folder for folder in level if (folder / marker).is_dir()]
+        homes = [folder for folder in level if is_folder(folder / marker)]
         if len(homes) > 1:
             raise DataError(
                 f"{root} holds {dataset} more than once: {some(str(home) for home in homes)}. "
@@ -71,7 +98,11 @@ def find_home(root: Path, marker: str, dataset: str) -> Path:
             )
         if homes:
             return homes[0]
-        level = [sub for folder in level for sub in subfolders(folder)]
+        below: dict[Path, Path] = {}
+        for folder in level:
+            below |= {sub.resolve(): sub for sub in _subfolders_seen(folder)}
+        level = [sub for place, sub in below.items() if place not in seen]
+        seen |= set(below)
     raise DataError(
         f"No {dataset} data in {root}: there is no folder '{marker}' in it, nor up to "
         f"{_LEVELS_BELOW} levels below it. {contents(root)} Give the folder that the data set was "
@@ -79,45 +110,54 @@ def find_home(root: Path, marker: str, dataset: str) -> Path:
     )
 
 
-def files_by_stem(folder: Path, *, may_be_empty: bool = False) -> dict[str, Path]:
-    """Images (or masks) right in a folder, by their name without suffix, in the order of the names.
+def _subfolders_seen(folder: Path) -> list[Path]:
+    try:
+        return subfolders(folder)
+    except DataError:  # one that may not be read is not where the data are
+        return []
 
-    Hidden files and files that are not images are passed over.
+
+def files_by_stem(folder: Path, *, may_be_empty: bool = False) -> NameMap[Path]:
+    """Return the images (or masks) right in a folder by their name without suffix, in its order.
+
+    Hidden files and files that are not images are passed over. Names are looked up whatever their
+    case and their Unicode form.
 
     Raises:
-        DataError: The folder is missing or has no image, or two images have the same stem.
+        DataError: The folder is missing, may not be read or has no image, or two images have the
+            same stem.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise no_folder(folder)
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+    for path in listing(folder):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        if path.stem in found:
+        other = found.setdefault(name_key(path.stem), path)
+        if other is not path:
             raise DataError(
-                f"Two files in {folder} share one stem: {found[path.stem].name} and {path.name}. "
-                "Rename or remove one, so that it is clear which mask belongs to which image."
+                f"Two files in {folder} share one stem: {other.name} and {path.name}. Rename or "
+                "remove one, so that it is clear which mask belongs to which image."
             )
-        found[path.stem] = path
     if not found and not may_be_empty:
         raise DataError(
             f"There is no image in {folder}. Known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
-    return found
+    return NameMap((path.stem, path) for path in found.values())
 
 
-def orphans(folder: Path, masks: Iterable[str], expected: Iterable[str]) -> list[str]:
-    """What is wrong where masks belong to no image.
+def orphans(folder: Path, masks: Mapping[str, Path], expected: Iterable[str]) -> list[str]:
+    """Return what is wrong where masks belong to no image.
 
     Args:
         folder: Where the masks are, for the message.
-        masks: Stems of the masks found.
+        masks: The masks found, by stem.
         expected: Stems of the masks that would belong to an image.
 
     Returns:
         One message, or none.
     """
-    left = sorted(set(masks) - set(expected))
+    left = sorted(NameMap(masks.items()).without(expected))
     if not left:
         return []
     return [
@@ -144,11 +184,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         DataError: The file cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    return digest.hexdigest()
+        return read_file(path).sha256
+    except ImageError as error:
+        raise DataError(str(error)) from error

@@ -10,16 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tp_drseg.errors import DataError
+from tp_drseg.errors import DataError, ImageError
+from tp_drseg.images import MAX_PIXELS, decode_labels
+
+_BRIGHT = 128  # of 255: from here on a grey level is lesion
 
 
 @dataclass(frozen=True)
 class MaskFile:
     """A mask file and how its pixels are read.
 
-    By default palette and 1-bit files are lesion at any index above 0, grey files of 0 and 1 at 1,
-    and other grey files at 128 and above. Colour files are read as grey, on the largest of red,
-    green and blue. Alpha never counts: there are published masks whose alpha is 255 everywhere.
+    By default the lesion is what a viewer shows: in grey files of 0 and 1 it is at 1, in other grey
+    files at 128 and above, and in colour files the same by the largest of red, green and blue.
+    Palette files are read by the colours of their palette in this way; but where index 0 is black
+    and others have colours, every index above 0 is lesion, however dark its colour. 1-bit files are
+    lesion at 1. Alpha never counts: there are published masks whose alpha is 255 everywhere. The
+    orientation that a file declares is applied, as it is to a photograph; a colour profile is not.
 
     Attributes:
         path: The file.
@@ -36,73 +42,88 @@ class MaskFile:
     labels: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskPixels:
     """A decoded mask file, from which several lesions may be read.
 
     Attributes:
-        path: The file, for messages.
-        values: ``(H, W)`` uint8, palette indexes or grey values.
-        indexed: Whether they are indexes.
+        name: What messages call the file.
+        values: ``(H, W)`` uint8, palette indexes, grey values, or the largest channel of colours.
+        palette: ``(256, 3)`` uint8, the colours of the indexes; None where they are no indexes.
         grey: False for a file whose channels of colour differ.
     """
 
-    path: Path
+    name: str
     values: NDArray[np.uint8]
-    indexed: bool
+    palette: NDArray[np.uint8] | None
     grey: bool
 
     @classmethod
     def read(cls, path: Path, size: tuple[int, int]) -> MaskPixels:
         """Decode a file; the errors are those of :func:`read_mask`."""
         try:
-            with Image.open(path) as file:
-                mode, (width, height) = file.mode, file.size
-                pixels = np.asarray(file)
-        except FileNotFoundError as error:
-            raise DataError(f"There is no mask file {path}.") from error
-        except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
-            raise DataError(
-                f"The mask {path} cannot be read ({error}). Copy it anew from its source."
-            ) from error
-        if (height, width) != tuple(size):
-            raise DataError(
-                f"The mask {path} is {height} x {width} pixels (height x width), its photograph "
-                f"{size[0]} x {size[1]}. Put the mask that was drawn on this very photograph here."
-            )
-        if mode in {"1", "P", "PA"}:
-            indexes = pixels[..., 0] if mode == "PA" else pixels
-            return cls(path, indexes.astype(np.uint8, copy=False), indexed=True, grey=True)
-        if mode in {"L", "LA", "RGB", "RGBA", "RGBX"}:
-            channels = pixels.reshape(height, width, -1)[..., : 1 if mode in {"L", "LA"} else 3]
+            found = decode_labels(path, size, max_pixels=max(MAX_PIXELS, size[0] * size[1]))
+        except ImageError as error:
+            raise DataError(str(error)) from error
+        if found.mode in {"1", "P", "PA"}:
+            indexes = found.pixels[..., 0] if found.pixels.ndim == 3 else found.pixels
+            values = indexes.astype(np.uint8, copy=False)
+            return cls(found.name, values, found.palette, grey=True)
+        if found.mode in {"L", "LA", "RGB", "RGBA", "RGBX"}:
+            colours = 1 if found.mode in {"L", "LA"} else 3
+            channels = found.pixels.reshape(*size, -1)[..., :colours]
             highest = channels.max(axis=-1)
-            grey = channels.shape[-1] == 1 or bool((channels.min(axis=-1) == highest).all())
-            return cls(path, highest, indexed=False, grey=grey)
+            grey = colours == 1 or bool((channels.min(axis=-1) == highest).all())
+            return cls(found.name, highest, None, grey=grey)
         raise DataError(
-            f"The mask {path} has pixels of mode {mode!r}. Save it as an 8-bit grey image, with "
+            f"{found.name} has pixels of mode {found.mode!r}. Save it as an 8-bit grey image, with "
             "255 on the lesion and 0 elsewhere."
         )
 
     def lesion(self, mask: MaskFile) -> NDArray[np.bool_]:
-        """The lesion's pixels, ``(H, W)``; the errors are those of :func:`read_mask`."""
+        """Return the lesion's pixels, ``(H, W)``; the errors are those of :func:`read_mask`."""
+        ignored = self.ignored(mask)
         if mask.values is not None:
             self._check_labels(mask)
-            return self._is_one_of(mask.values) & ~self.ignored(mask)
-        values = np.where(self.ignored(mask), 0, self.values) if mask.ignored else self.values
-        if self.indexed:
-            return np.asarray(values > 0)
-        highest = int(values.max(initial=0))
-        if 1 < highest < 128:
+            return self._is_one_of(mask.values) & ~ignored
+        levels = self.values if self.palette is None else self._shown(self.palette)
+        if levels is None:
+            return (self.values > 0) & ~ignored
+        if mask.ignored:
+            levels = np.where(ignored, 0, levels).astype(np.uint8)
+        highest = int(levels.max(initial=0))
+        if 1 < highest < _BRIGHT:
             # As 0/255 it would silently be an empty mask: more likely a label map.
             raise DataError(
-                f"The mask {self.path} has values up to {highest}: neither 0/1 nor 0/255. Save one "
-                "file per lesion, with 255 on the lesion and 0 elsewhere."
+                f"{self.name} has values up to {highest}: neither 0/1 nor 0/255. Save one file per "
+                "lesion, with 255 on the lesion and 0 elsewhere."
             )
-        return np.asarray(values >= (1 if highest == 1 else 128))
+        return np.asarray(levels >= (1 if highest == 1 else _BRIGHT))
 
     def ignored(self, mask: MaskFile) -> NDArray[np.bool_]:
-        """The pixels that are neither lesion nor background, ``(H, W)``."""
+        """Return the pixels that are neither lesion nor background, ``(H, W)``."""
         return self._is_one_of(mask.ignored)
+
+    def _shown(self, palette: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        """The largest channel of each pixel's colour; None where the indexes are labels."""
+        used = palette[self._used()]
+        if len(used) > 1 and (used == used[0]).all():
+            return None  # a palette of one colour says nothing
+        if not palette[0].any() and (used.min(axis=1) != used.max(axis=1)).any():
+            return None  # labels in colours on black
+        levels = palette.max(axis=1)
+        if len(used) > 1 and used.max(axis=1).min() >= _BRIGHT:
+            raise DataError(
+                f"{self.name} has a palette without a dark colour: which index is the background "
+                "cannot be told. Save it as a grey image, with 255 on the lesion and 0 elsewhere."
+            )
+        shown: NDArray[np.uint8] = levels[self.values]
+        return shown
+
+    def _used(self) -> list[int]:
+        """The values that occur, rising."""
+        counts = Image.fromarray(self.values).histogram()  # NumPy's takes eight times the memory
+        return [value for value, count in enumerate(counts) if count]
 
     def _is_one_of(self, values: Iterable[int]) -> NDArray[np.bool_]:
         found = np.zeros(self.values.shape, dtype=bool)
@@ -113,18 +134,17 @@ class MaskPixels:
     def _check_labels(self, mask: MaskFile) -> None:
         if not self.grey:
             raise DataError(
-                f"The mask {self.path} is in colour; a palette or grey file is needed to tell its "
-                "labels. Copy it anew from its source."
+                f"{self.name} is in colour; a palette or grey file is needed to tell its labels. "
+                "Copy it anew from its source."
             )
         if mask.labels is None:
             return
-        counts = Image.fromarray(self.values).histogram()
-        unknown = [value for value, n in enumerate(counts) if n and value not in mask.labels]
+        unknown = [value for value in self._used() if value not in mask.labels]
         if unknown:
             some = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
             raise DataError(
-                f"The mask {self.path} has the values {some}; only "
-                f"{', '.join(map(str, mask.labels))} have a meaning. Copy it anew from its source."
+                f"{self.name} has the values {some}; only {', '.join(map(str, mask.labels))} have "
+                "a meaning. Copy it anew from its source."
             )
 
 
@@ -134,7 +154,8 @@ def read_mask(mask: MaskFile | Path | None, size: tuple[int, int]) -> NDArray[np
     Args:
         mask: The mask file; a path is read by the default rule, ``None`` is a lesion that is
             absent.
-        size: Height and width of the photograph, in pixels.
+        size: Height and width of the photograph as it is shown, in pixels. A mask of another size
+            is refused before memory is taken for it.
 
     Returns:
         ``(H, W)`` bool, true on the lesion.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tp_drseg.data.files import files_by_stem, orphans, refuse, some
+from tp_drseg.data.files import files_by_stem, listing, orphans, refuse, some
 from tp_drseg.data.masks import MaskFile
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError, LesionError
@@ -55,7 +55,10 @@ def known_classes(
 
 
 def match_by_stem(
-    images: Mapping[str, Path], folders: Mapping[str, tuple[Path, str]]
+    images: Mapping[str, Path],
+    folders: Mapping[str, tuple[Path, str]],
+    *,
+    may_be_empty: bool = False,
 ) -> list[Sample]:
     """Join images and the masks that carry their stem; a mask that is missing is an absent lesion.
 
@@ -63,6 +66,7 @@ def match_by_stem(
         images: Stem to image.
         folders: Lesion catalog name to the folder of its masks, and what is added to the image's
             stem there.
+        may_be_empty: Whether a folder without any file is one whose lesion is absent everywhere.
 
     Returns:
         One sample per image, sorted by name.
@@ -75,7 +79,7 @@ def match_by_stem(
     problems: list[str] = []
     for lesion, (folder, ending) in folders.items():
         try:
-            found = files_by_stem(folder)
+            found = files_by_stem(folder, may_be_empty=may_be_empty and not listing(folder))
         except DataError as error:
             problems.append(str(error))
             continue

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tp_drseg.data.files import files_by_stem, find_home, no_folder, orphans, refuse, subfolders
+from tp_drseg._runtime.names import NameMap
+from tp_drseg.data.files import (
+    files_by_stem,
+    find_home,
+    is_folder,
+    no_folder,
+    orphans,
+    refuse,
+    subfolders,
+)
 from tp_drseg.data.masks import MaskFile
 from tp_drseg.data.matching import Spellings, known_classes
 from tp_drseg.data.samples import Sample
@@ -51,29 +60,30 @@ def read_retinal_lesions(root: Path, catalog: LesionCatalog | None = None) -> li
     classes = known_classes(_CLASSES, catalog or LesionCatalog.default(), "Retinal-Lesions")
     home = find_home(Path(root), _IMAGES, "Retinal-Lesions")
     images = files_by_stem(home / _IMAGES)
-    if not (home / _MASKS).is_dir():
+    if not is_folder(home / _MASKS):
         raise no_folder(home / _MASKS)
-    folders = {folder.name: folder for folder in subfolders(home / _MASKS)}
+    folders = NameMap((folder.name, folder) for folder in subfolders(home / _MASKS))
     problems = orphans(home / _MASKS, folders, images)
-    found: dict[str, dict[str, Path]] = {}
+    found: dict[str, NameMap[Path]] = {}
     for name, folder in folders.items():
         try:
             found[name] = files_by_stem(folder, may_be_empty=True)
         except DataError as error:
             problems.append(str(error))
             continue
-        unknown = sorted(set(found[name]) - set(_CLASSES.values()))
+        unknown = sorted(found[name].without(_CLASSES.values()))
         if unknown:
             problems.append(
                 f"{folder} has masks of no lesion of Retinal-Lesions: {', '.join(unknown)}. It has "
                 f"{', '.join(_CLASSES.values())}."
             )
     refuse(problems)
+    masks, nothing = NameMap(found.items()), NameMap[Path]()
     return [
         Sample(
             name,
             images[name],
-            {lesion: _mask(found.get(name, {}).get(stem)) for lesion, stem in classes.items()},
+            {lesion: _mask(masks.get(name, nothing).get(stem)) for lesion, stem in classes.items()},
         )
         for name in sorted(images)
     ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from tp_drseg.data.files import files_by_stem
+from tp_drseg.data.files import file_sha256, files_by_stem
 from tp_drseg.data.masks import MaskFile, read_ignored, read_mask
 from tp_drseg.errors import DataError
 
@@ -35,6 +36,15 @@ class Sample:
     name: str
     image: Path
     masks: Mapping[str, MaskFile | None]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the photograph's file, in hexadecimal; it is read when first asked for.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        return file_sha256(self.image)
 
 
 def read_lesion_free(folder: Path, lesions: Iterable[str]) -> list[Sample]:

@@ -52,7 +52,7 @@ def read_tjdr(
     images = files_by_stem(home / "image")
     maps = files_by_stem(home / "annotation")
     problems = orphans(home / "annotation", maps, images)
-    if bare := sorted(set(images) - set(maps)):
+    if bare := sorted(images.without(maps)):
         problems.append(
             f"{len(bare)} photograph(s) have no label map in {home / 'annotation'}: {some(bare)}. "
             "Unpack all archives of TJDR into one folder."

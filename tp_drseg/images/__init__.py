@@ -6,6 +6,7 @@ from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
 from tp_drseg.images.frame import Frame
 from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
 from tp_drseg.images.fundus import FundusImage, read_fundus
+from tp_drseg.images.labels import Labels, decode_labels
 from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions
 from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
 from tp_drseg.images.source import FileBytes, read_file
@@ -20,10 +21,12 @@ __all__ = [
     "Framed",
     "FundusImage",
     "ImageSource",
+    "Labels",
     "Region",
     "SourceImage",
     "area_percent",
     "count_regions",
+    "decode_labels",
     "find_field_of_view",
     "find_regions",
     "frame_photograph",

@@ -11,7 +11,6 @@ import io
 from collections.abc import Callable
 from typing import Final
 
-from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -71,45 +70,46 @@ def file_limit(max_pixels: int) -> int:
     return 8 * max_pixels + (1 << 24)
 
 
-def decode(
-    file: FileBytes, max_pixels: int, size: tuple[int, int] | None = None
-) -> tuple[Image.Image, int, list[str]]:
-    """Decode the first image of a file.
+def open_image(file: FileBytes, max_pixels: int) -> tuple[ImageFile, list[str]]:
+    """Read the header of a file's first image; nothing is decoded.
 
     Args:
         file: What it holds.
         max_pixels: The most pixels, and the most pixels of a TIFF's tile.
-        size: Height and width that it must have, shown upright or turned; any by default.
 
     Returns:
-        The image as it is stored; the orientation that it declares, from 1 to 8; and what was left
-        out, see `SourceImage`.
+        The image, to be loaded by :func:`load`, and what is left out, see `SourceImage`.
 
     Raises:
-        ImageError: It is of another format, cut short or corrupt, or not of these sizes.
+        ImageError: It is of another format, or its header is cut short, corrupt or too large.
     """
     notes: list[str] = []
     image = _open(file, max_pixels, notes)
-    with image:
-        check_size(image.height, image.width, file.name, max_pixels)
-        if size is not None and sorted(size) != sorted(image.size):
-            raise ImageError(
-                f"{file.name} is {image.width}x{image.height} px, and {size[1]}x{size[0]} px are "
-                "needed."
-            )
-        try:
+    check_size(image.height, image.width, file.name, max_pixels)
+    return image, notes
+
+
+def load(image: ImageFile, name: str) -> int:
+    """Decode an image, in place, and close its file.
+
+    Returns:
+        The orientation that it declares, from 1 to 8.
+
+    Raises:
+        ImageError: Its data are cut short or corrupt, or there is not enough memory.
+    """
+    try:
+        with image:
             image.load()
-            if isinstance(image, TiffImageFile):  # which Pillow has turned upright
-                turn = int(image.tag_v2.get(274, 1))
-            else:
-                turn = headers.orientation(image.info)
-            if image.mode in {"P", "PA"} and not image.getpalette():
-                raise ValueError("it has lost its palette")
-        except MemoryError as error:
-            raise no_memory(file.name, image.height, image.width) from error
-        except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
-            raise cut_short(file.name, error) from error
-    return image, turn, notes
+        if image.mode in {"P", "PA"} and not image.getpalette():
+            raise ValueError("it has lost its palette")
+        if isinstance(image, TiffImageFile):  # which Pillow has turned upright
+            return int(image.tag_v2.get(274, 1))
+        return headers.orientation(image.info)
+    except MemoryError as error:
+        raise no_memory(name, image.height, image.width) from error
+    except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
+        raise cut_short(name, error) from error
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -161,6 +161,9 @@ def _open(file: FileBytes, max_pixels: int, notes: list[str]) -> ImageFile:
             if lost_profile:
                 notes.append("has a colour profile too large to use: it is left out.")
         image = plugin(io.BytesIO(data))
+        if plugin is BmpImageFile and image.mode == "1" and headers.bmp_bits(data) != 1:
+            # Pillow takes the bytes of two greys for bits, and gives an image without sense.
+            raise ImageError(f"{file.name} is a BMP of two greys. Save it as a PNG.")
         if getattr(image, "is_animated", False):
             notes.append("holds more than one image: only the first is read.")
     except ImageError:

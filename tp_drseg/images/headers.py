@@ -81,6 +81,13 @@ def webp_size(data: bytes) -> tuple[int, int]:
     raise ValueError(f"unknown chunk {kind!r}")
 
 
+def bmp_bits(data: bytes) -> int:
+    """Return the bits of a BMP's pixel."""
+    at = 24 if data[14:18] == b"\x0c\0\0\0" else 28  # the oldest header is shorter
+    (bits,) = struct.unpack("<H", data[at : at + 2])
+    return int(bits)
+
+
 def jpeg_scans(data: bytes) -> int:
     """Return the number of scans of a JPEG, at most: each takes a pass over the whole image."""
     return data.count(b"\xff\xda")  # within a scan 0xFF is followed by 0x00

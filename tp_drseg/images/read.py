@@ -18,9 +18,10 @@ from tp_drseg.images.decode import (
     MIN_SIDE,
     check_size,
     cut_short,
-    decode,
     file_limit,
+    load,
     no_memory,
+    open_image,
 )
 from tp_drseg.images.pixels import array_size, rgb_of_array, rgb_of_image
 from tp_drseg.images.source import FileBytes, read_file, read_stream
@@ -159,7 +160,8 @@ def turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _of_file(file: FileBytes, max_pixels: int) -> SourceImage:
-    image, orientation, notes = decode(file, max_pixels)
+    image, notes = open_image(file, max_pixels)
+    orientation = load(image, file.name)
     return _finish(image, file.name, notes, orientation, file)
 
 
