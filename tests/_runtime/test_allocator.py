@@ -103,6 +103,29 @@ def test_the_last_of_several_blocks_gives_back(monkeypatch: pytest.MonkeyPatch) 
     assert seen == ["keep", "give back"]
 
 
+@pytest.mark.parametrize(
+    ("variables", "mmap_max"),
+    [
+        ({}, 65536),
+        ({"MALLOC_MMAP_MAX_": "12"}, 12),
+        ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0x10"}, 16),
+        ({"MALLOC_MMAP_MAX_": "odd"}, 65536),
+    ],
+)
+def test_what_was_asked_of_the_process_is_put_back(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], mmap_max: int
+) -> None:
+    seen: list[dict[int, int]] = []
+    monkeypatch.setattr(allocator, "_set", lambda values: seen.append(values))
+    for name in ("MALLOC_MMAP_MAX_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with freed_memory_kept():
+        pass
+    assert [values[allocator._MMAP_MAX] for values in seen] == [0, mmap_max]
+
+
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     allocator._glibc.cache_clear()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,12 @@ logger = logging.getLogger(__name__)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _KEEP = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
 # where glibc's own adaptation ends up in a process that frees large blocks
-_GIVE_BACK = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
+_DEFAULTS = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
+_NAMES = {
+    _MMAP_MAX: "mmap_max",
+    _MMAP_THRESHOLD: "mmap_threshold",
+    _TRIM_THRESHOLD: "trim_threshold",
+}
 
 
 @contextmanager
@@ -25,9 +31,11 @@ def freed_memory_kept() -> Iterator[None]:
 
     By default it takes every large block afresh from the system and gives it back at once. A
     network on a processor then spends much of its time on the kernel's clearing of pages. When the
-    last of such blocks ends, in whichever thread, all that is free goes back to the system.
+    last of such blocks ends, in whichever thread, all that is free goes back to the system, and the
+    settings are what they were: those of the environment, or glibc's own.
 
-    The setting is one of the whole process. Elsewhere than on Linux with glibc, nothing changes.
+    The setting is one of the whole process, so nothing in this library makes it unasked; the
+    commands do. Elsewhere than on Linux with glibc, nothing changes.
 
     Example:
         >>> from tp_drseg import TPDRSeg, freed_memory_kept
@@ -43,10 +51,10 @@ def freed_memory_kept() -> Iterator[None]:
 
 
 def one_heap() -> None:
-    """Lets all threads that start from now on take memory from one heap.
+    """Let all threads that start from now on take memory from one heap.
 
-    Of a thread's own heap glibc gives less back, and a long run grows. For the whole process and
-    for good: the commands do it, a library must not.
+    Of a thread's own heap glibc gives less back, and a long run grows. It is for the whole process
+    and for good, so only a process that is ours does it: that of the command.
     """
     _set({_ARENA_MAX: 1})
 
@@ -67,11 +75,23 @@ class _Blocks:
     def leave(self) -> None:
         with self._lock:
             self._running -= 1
-            if self._running == 0 and _set(_GIVE_BACK) and (library := _glibc()):
+            if self._running == 0 and _set(_settings_before()) and (library := _glibc()):
                 library.malloc_trim(0)
 
 
 _blocks = _Blocks()
+
+
+def _settings_before() -> dict[int, int]:
+    """What the environment asks of glibc, and its own values for the rest; it tells neither."""
+    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
+    asked = {name: value for name, _, value in (item.partition("=") for item in tunables)}
+    settings = dict(_DEFAULTS)
+    for option, name in _NAMES.items():
+        older = os.environ.get(f"MALLOC_{name.upper()}_", "")
+        with suppress(ValueError):
+            settings[option] = int(asked.get(f"glibc.malloc.{name}", older), 0)
+    return settings
 
 
 def _set(values: dict[int, int]) -> bool:

@@ -63,6 +63,28 @@ def make_folder(folder: Path) -> None:
         raise output_error(folder, error) from error
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse an output folder that can be seen to be not writable; nothing is made.
+
+    Raises:
+        OutputError: It is a file, lies below a file, or may not be written.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:  # it may not be entered, its name is too long, a NUL
+        reason = error if isinstance(error, OSError) else OSError(str(error))
+        raise output_error(folder, reason) from error
+    if not existing.is_dir():
+        raise OutputError(
+            f"{folder} cannot be written: {existing} is a file, not a folder. "
+            "Choose another folder."
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{folder} cannot be written: permission denied. Choose a folder where you may write."
+        )
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes its name only once it is whole and on the disk.

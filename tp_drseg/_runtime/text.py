@@ -29,7 +29,7 @@ def visible(text: str) -> str:
         >>> visible("a\r\nb\udcff")
         'a\\r\\nb\\udcff'
     """
-    return "".join(_escape(letter) if _is_unseen(letter) else letter for letter in text)
+    return "".join(_escape(letter) if is_unseen(letter) else letter for letter in text)
 
 
 def table_cell(text: str) -> str:
@@ -46,7 +46,8 @@ def table_cell(text: str) -> str:
     return f"'{shown}" if shown.lstrip()[:1] in _FORMULA and shown.strip() else shown
 
 
-def _is_unseen(letter: str) -> bool:
+def is_unseen(letter: str) -> bool:
+    """Tell whether a letter is a control, a mark of direction, no Unicode, or a line separator."""
     if letter in _JOINERS:
         return False
     return unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
