@@ -1,5 +1,5 @@
-"""``python -m tp_drseg``: the command line."""
+"""`python -m tp_drseg`: the command line."""
 
-from tp_drseg.cli import app
+from tp_drseg.cli import run
 
-app(prog_name="tp-drseg")
+run()

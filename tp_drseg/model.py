@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +91,11 @@ class TPDRSeg:
     def origin(self) -> Origin:
         """What results say of the model that made them."""
         return Origin(self.model_id, self.revision, str(self.device), _name(self.dtype))
+
+    def fingerprint(self) -> str:
+        """Return a hash of configuration and weights, which tells this model from any other."""
+        tensors = store.tensors_hash(self.network.state_dict())
+        return hashlib.sha256(f"{self.config.to_json()}\n{tensors}".encode()).hexdigest()
 
     @classmethod
     def build(cls, config: TPDRSegConfig) -> TPDRSeg:

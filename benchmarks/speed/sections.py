@@ -19,7 +19,7 @@ from benchmarks.speed.session import session_speed
 from benchmarks.speed.startup import startup
 from benchmarks.speed.together import together_speed
 from benchmarks.speed.training import training_speed
-from tp_drseg.folder.photographs import find_images
+from tp_drseg.folder.photographs import find_photographs
 
 Found = Iterator[tuple[Mapping[str, str], Mapping[str, Any]]]
 """What identifies a measurement beside the options, and its values."""
@@ -55,7 +55,7 @@ def _session(options: Options, folder: Path) -> Found:
 
 def _folder(options: Options, folder: Path) -> Found:
     assert options.folder is not None  # `parse` has seen to it
-    found = find_images(options.folder, folder / "out", recursive=False)
+    found = find_photographs(options.folder, folder / "out").photographs
     photographs = [photograph.path for photograph in found]
     for size, dtype in options.sizes_and_dtypes():
         setting = _setting(options, folder, size, "own", dtype)

@@ -29,7 +29,7 @@ SEGMENT = [
     ("segment IN", "'--out'"),
     ("segment IN --out", "--out"),
     ("segment IN/missing.png --out OUT", "no such file"),
-    ("segment IN/*.gif --out OUT", "no image"),
+    ("segment IN/*.gif --out OUT", "No image"),
     ("segment EMPTY --out OUT", "no image"),
     ("segment NESTED --out OUT", "recursive"),
     ("segment IN IN/missing.png --out OUT", "missing.png"),
@@ -40,6 +40,12 @@ SEGMENT = [
     ("segment IN --out OUT --threshold -0.1", "threshold"),
     ("segment IN --out OUT --threshold nan", "threshold"),
     ("segment IN --out OUT --threshold high", "--threshold"),
+    ("segment IN --out OUT --threshold =0.3", "--threshold"),
+    ("segment IN --out OUT --threshold EX=2", "threshold"),
+    ("segment IN --out OUT --threshold drusen=0.5", "drusen"),
+    ("segment IN --out OUT --lesion EX --threshold MA=0.5", "not asked for"),
+    ("segment IN --out OUT --threshold 0.1 --threshold 0.2", "twice"),
+    ("segment IN --out OUT --limit 0", "--limit"),
     ("segment IN --out OUT --lesion drusen", "drusen"),
     ("segment IN --out OUT --lesion EX --lesion drusen", "drusen"),
     ("segment IN --out OUT --lesion exudat", "Did you mean"),
@@ -51,18 +57,18 @@ SEGMENT = [
     ("segment IN --out OUT --device gpu", "gpu"),
     ("segment IN --out OUT --colour red", "--colour"),
 ]
-EXPLAIN = [
-    ("explain IN/a.png --out OUT.png", "Missing argument"),
-    ("explain IN/a.png dots", "'--out'"),
-    ("explain IN/missing.png dots --out OUT.png", "missing.png"),
-    ("explain IN dots --out OUT.png", "folder"),
-    ("explain FILE dots --out OUT.png", "FILE"),
-    ("explain IN/a.png ' ' --out OUT.png", "empty"),
-    ("explain IN/a.png dots --out OUT.gif", ".png"),
-    ("explain IN/a.png dots --out OUT.jpg --raw", ".png"),
-    ("explain IN/a.png dots --out FILE/x.png", "not a folder"),
-    ("explain IN/a.png dots --out FOLDER.png", "folder"),
-    ("explain IN/a.png dots --out IN/a.png", "photograph itself"),
+PRIOR_MAP = [
+    ("prior-map IN/a.png --out OUT.png", "Missing argument"),
+    ("prior-map IN/a.png dots", "'--out'"),
+    ("prior-map IN/missing.png dots --out OUT.png", "missing.png"),
+    ("prior-map IN dots --out OUT.png", "folder"),
+    ("prior-map FILE dots --out OUT.png", "FILE"),
+    ("prior-map IN/a.png ' ' --out OUT.png", "empty"),
+    ("prior-map IN/a.png dots --out OUT.gif", ".png"),
+    ("prior-map IN/a.png dots --out OUT.jpg --raw", ".png"),
+    ("prior-map IN/a.png dots --out FILE/x.png", "not a folder"),
+    ("prior-map IN/a.png dots --out FOLDER.png", "folder"),
+    ("prior-map IN/a.png dots --out IN/a.png", "photograph itself"),
 ]
 OTHERS = [
     ("segmnt", "segmnt"),
@@ -72,7 +78,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("line", "words"), SEGMENT + EXPLAIN + OTHERS)
+@pytest.mark.parametrize(("line", "words"), SEGMENT + PRIOR_MAP + OTHERS)
 def test_wrong_use(line: str, words: str, tmp_path: Path, photos: Path, loader: Any) -> None:
     (tmp_path / "FILE").write_text("a text")
     (tmp_path / "EMPTY").mkdir()
@@ -93,7 +99,7 @@ def test_wrong_use(line: str, words: str, tmp_path: Path, photos: Path, loader: 
     assert sorted(tmp_path.rglob("*")) == before  # nothing was written
 
 
-@pytest.mark.parametrize("command", ["segment", "explain", "lesions"])
+@pytest.mark.parametrize("command", ["segment", "prior-map", "lesions"])
 @pytest.mark.parametrize("error", [CheckpointError("the weights are cut\nshort"), ConfigError("x")])
 def test_a_model_that_cannot_be_loaded(
     command: str, error: Exception, tmp_path: Path, photos: Path, loader: Any
@@ -101,7 +107,7 @@ def test_a_model_that_cannot_be_loaded(
     loader.error = error
     arguments = {
         "segment": [str(photos), "--out", str(tmp_path / "out")],
-        "explain": [str(photos / "a.png"), "dots", "--out", str(tmp_path / "x.png")],
+        "prior-map": [str(photos / "a.png"), "dots", "--out", str(tmp_path / "x.png")],
         "lesions": [],
     }[command]
     result = CliRunner().invoke(app, [command, *arguments, "--model", "no/such"])
@@ -136,7 +142,7 @@ def test_debug_shows_the_traceback(place: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, line)
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
-    assert "Error: no such file" in result.stderr
+    assert "Error: There is no such file" in result.stderr
 
 
 def test_an_unforeseen_error(photos: Path, tmp_path: Path, loader: Any) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +18,7 @@ from tp_drseg.export import (
     save_map,
     save_mask,
     save_picture,
-    write_lesions_csv,
 )
-from tp_drseg.export.csv import COLUMNS
 from tp_drseg.lesions import LesionCatalog
 
 GREY = np.full((100, 150, 3), 128, np.uint8)
@@ -142,18 +139,3 @@ def test_no_file_is_cut_where_the_disk_takes_less(tmp_path: Path, name: str) -> 
     line = [sys.executable, "-c", SHORT, str(tmp_path / name)]
     assert subprocess.check_output(line, text=True).startswith("refused: ")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_csv_round_trip(tmp_path: Path) -> None:
-    row: dict[str, object] = dict.fromkeys(COLUMNS, 1)
-    row |= {"image": 'a "b", c\n.jpg', "text": "größe", "lesion": "odd\udcff", "revision": None}
-    write_lesions_csv(tmp_path / "x.csv", [row])
-    text = (tmp_path / "x.csv").read_text("utf-8", errors="surrogateescape")
-    (back,) = csv.DictReader(text.splitlines(keepends=True))
-    assert tuple(back) == COLUMNS
-    assert back["image"] == row["image"]
-    assert back["text"] == "größe"
-    assert back["lesion"] == "odd\udcff"
-    assert back["revision"] == ""
-    with pytest.raises(ValueError, match="dict contains fields"):
-        write_lesions_csv(tmp_path / "x.csv", [{**row, "more": 1}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_model import FakeModel, FakeView, photo, run
+from tests.support.fake_model import FakeModel, FakeSession, photo, run
 from tp_drseg.errors import ConfigError, LesionError, OutputError, PromptError
-from tp_drseg.folder.results import FolderResults, Outcome
-from tp_drseg.inference.result import Segmentation
+from tp_drseg.folder import pictures
+from tp_drseg.folder.step import Job, Outcome, Segmented, Step
+from tp_drseg.folder.store import RecordStore
+from tp_drseg.folder.tables import Tables
 
 NAMES = ("a.png", "b.png", "c.png", "d.png", "e.png")
 PATIENCE = 10.0  # seconds until a test that would wait for ever fails
@@ -27,11 +30,6 @@ def photos(tmp_path: Path) -> Path:
     for name in NAMES:
         photo(tmp_path / "in" / name)
     return tmp_path / "in"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +53,16 @@ class Events(defaultdict[str, threading.Event]):
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Events:
     """What the writer has begun, and ended, by name."""
-    events, real = Events(), FolderResults.keep
+    events, real = Events(), Step.write
 
-    def keep(self: FolderResults, outcome: Outcome) -> None:
-        name = outcome.photograph.name
+    def write(self: Step, job: Job, segmented: Segmented | Outcome) -> Outcome:
+        name = job.photograph.name
         events[f"begun {name}"].set()
-        real(self, outcome)
+        outcome = real(self, job, segmented)
         events[f"ended {name}"].set()
+        return outcome
 
-    monkeypatch.setattr(FolderResults, "keep", keep)
+    monkeypatch.setattr(Step, "write", write)
     return events
 
 
@@ -73,7 +72,7 @@ def neighbour(name: str, step: int) -> str | None:
 
 
 def table(out: Path) -> list[str]:
-    lines = (out / "lesions.csv").read_text().splitlines()[1:]
+    lines = (out / "lesions.csv").read_text("utf-8-sig").splitlines()[1:]
     return [line.split(",")[0] for line in lines]
 
 
@@ -86,14 +85,14 @@ def test_the_next_is_read_and_the_last_written_while_the_model_works(
 ) -> None:
     prepared = Events()
 
-    def act(path: Path) -> None:
-        if following := neighbour(path.name, 1):
+    def act(name: str) -> None:
+        if following := neighbour(name, 1):
             prepared.wait(following)
-        if last := neighbour(path.name, -1):
+        if last := neighbour(name, -1):
             kept.wait(f"ended {last}")
             assert (out / f"{last}.EX.mask.png").exists()
 
-    model = FakeModel(act, read=lambda path: prepared[path.name].set())
+    model = FakeModel(act, read=lambda name: prepared[name].set())
     assert run(photos, out, model).done == NAMES
     assert model.seen == list(NAMES)
 
@@ -101,59 +100,59 @@ def test_the_next_is_read_and_the_last_written_while_the_model_works(
 def test_the_model_does_not_wait_for_the_writing_of_the_last_one(
     photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, real = Events(), FolderResults.keep
+    started, real = Events(), Step.write
 
-    def keep(self: FolderResults, outcome: Outcome) -> None:
-        if following := neighbour(outcome.photograph.name, 1):
+    def write(self: Step, job: Job, segmented: Segmented | Outcome) -> Outcome:
+        if following := neighbour(job.photograph.name, 1):
             started.wait(following)
-        real(self, outcome)
+        return real(self, job, segmented)
 
-    monkeypatch.setattr(FolderResults, "keep", keep)
-    assert run(photos, out, FakeModel(lambda path: started[path.name].set())).done == NAMES
+    monkeypatch.setattr(Step, "write", write)
+    assert run(photos, out, FakeModel(lambda name: started[name].set())).done == NAMES
 
 
 def test_one_is_read_ahead_and_no_more(photos: Path, out: Path) -> None:
     prepared = Events()
 
-    def act(path: Path) -> None:
-        following = neighbour(path.name, 1)
+    def act(name: str) -> None:
+        following = neighbour(name, 1)
         if following:
             prepared.wait(following)
-        known = NAMES.index(path.name) + (2 if following else 1)
+        known = NAMES.index(name) + (2 if following else 1)
         assert model.opened == list(NAMES[:known])
 
-    model = FakeModel(act, read=lambda path: prepared[path.name].set())
+    model = FakeModel(act, read=lambda name: prepared[name].set())
     assert not run(photos, out, model).failures
 
 
 def test_memory_is_let_go_of(photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the model works: its photograph, the next one, and the last one until it is written."""
-    views: dict[str, weakref.ref[FakeView]] = {}
-    written, real = Events(), FakeView.segment
+    sessions: dict[str, weakref.ref[FakeSession]] = {}
+    written, real = Events(), FakeSession.segment_many
 
     class Model(FakeModel):
-        def open(self, image: Path, **options: bool) -> FakeView:
-            view = super().open(image, **options)
-            views[image.name] = weakref.ref(view)
-            return view
+        def open_quietly(self, image: Any) -> FakeSession:
+            session = super().open_quietly(image)
+            sessions[session.name] = weakref.ref(session)
+            return session
 
-    def act(path: Path) -> None:
-        if last := neighbour(path.name, -1):
+    def act(name: str) -> None:
+        if last := neighbour(name, -1):
             written.wait(last)
-        assert {name for name, view in views.items() if view()} <= {
-            path.name,
-            neighbour(path.name, 1),
+        assert {one for one, session in sessions.items() if session()} <= {
+            name,
+            neighbour(name, 1),
         }
 
-    def segment(self: FakeView, *arguments: Any, **options: Any) -> Any:
-        found = real(self, *arguments, **options)
-        weakref.finalize(found["hard exudate"], written[self.path.name].set)
+    def segment(self: FakeSession, *arguments: Any) -> Any:
+        found = real(self, *arguments)
+        weakref.finalize(found[0], written[self.name].set)
         return found
 
-    monkeypatch.setattr(FakeView, "segment", segment)
+    monkeypatch.setattr(FakeSession, "segment_many", segment)
     report = run(photos, out, Model(act))
     assert (report.done, report.failures) == (NAMES, ())
-    assert not any(view() for view in views.values())
+    assert not any(session() for session in sessions.values())
 
 
 def test_the_results_of_at_most_two_are_in_memory(
@@ -161,26 +160,26 @@ def test_the_results_of_at_most_two_are_in_memory(
 ) -> None:
     """However slow the writer: the model's step waits before a third."""
     alive: list[str] = []
-    started, real, keep = Events(), FakeView.segment, FolderResults.keep
+    started, real, write = Events(), FakeSession.segment_many, Step.write
 
-    def segment(self: FakeView, *arguments: Any, **options: Any) -> Any:
-        started[self.path.name].set()
-        found = real(self, *arguments, **options)
-        alive.append(self.path.name)
-        weakref.finalize(found["hard exudate"], alive.remove, self.path.name)
+    def segment(self: FakeSession, *arguments: Any) -> Any:
+        started[self.name].set()
+        found = real(self, *arguments)
+        alive.append(self.name)
+        weakref.finalize(found[0], alive.remove, self.name)
         return found
 
-    def slow(self: FolderResults, outcome: Outcome) -> None:
-        name = outcome.photograph.name
+    def slow(self: Step, job: Job, segmented: Segmented | Outcome) -> Outcome:
+        name = job.photograph.name
         if following := neighbour(name, 1):
             started.wait(following)
         if third := neighbour(name, 2):
             assert not started[third].wait(0.02)
         assert len(alive) <= 2
-        keep(self, outcome)
+        return write(self, job, segmented)
 
-    monkeypatch.setattr(FakeView, "segment", segment)
-    monkeypatch.setattr(FolderResults, "keep", slow)
+    monkeypatch.setattr(FakeSession, "segment_many", segment)
+    monkeypatch.setattr(Step, "write", slow)
     assert run(photos, out).done == NAMES
     assert not alive
 
@@ -191,18 +190,18 @@ def test_outcomes_stay_in_order(
     run([photos / "c.png", photos / "e.png"], out)
     photo(photos / "f.png")
     (photos / "a.png").write_bytes(b"not an image")
-    real = Segmentation.save
+    real = pictures.encode_results
 
-    def save(self: Segmentation, path: Path, *content: Any) -> Path:
-        if path.name.startswith("d.png"):
+    def encode(image: str, *arguments: Any, **options: Any) -> dict[str, bytes]:
+        if image == "d.png":
             raise MemoryError("no room to draw")
-        return real(self, path, *content)
+        return real(image, *arguments, **options)
 
-    def act(path: Path) -> None:
-        if path.name == "b.png":
+    def act(name: str) -> None:
+        if name == "b.png":
             raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Segmentation, "save", save)
+    monkeypatch.setattr(pictures, "encode_results", encode)
     report = run(photos, out, FakeModel(act))
     assert report.skipped == ("c.png", "e.png")
     assert report.done == ("f.png",)
@@ -218,18 +217,20 @@ def test_outcomes_stay_in_order(
     ]
     assert [row["image"] for row in report.rows] == ["f.png", "c.png", "e.png"]
     assert table(out) == ["c.png", "e.png", "f.png"]
-    assert log(out)["counts"] == {
+    assert log(out)["counts"] | {"in_doubt": 0, "passed_over": 0} == {
         "images": 6,
         "done": 1,
         "skipped": 2,
         "failed": 3,
         "remaining": 0,
+        "in_doubt": 0,
+        "passed_over": 0,
     }
 
 
 def test_a_preparation_that_fails_is_the_photographs_own(photos: Path, out: Path) -> None:
-    def read(path: Path) -> None:
-        if path.name == "b.png":
+    def read(name: str) -> None:
+        if name == "b.png":
             raise RuntimeError("odd")
 
     model = FakeModel(read=read)
@@ -238,31 +239,13 @@ def test_a_preparation_that_fails_is_the_photographs_own(photos: Path, out: Path
     assert model.seen == list(report.done) == ["a.png", "c.png", "d.png", "e.png"]
 
 
-def test_a_file_that_cannot_be_read_keeps_its_results(
-    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(photos, out)
-    real = Path.open
-
-    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
-        if self == photos / "b.png":
-            raise OSError(5, "Input/output error")
-        return real(self, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
-        assert [failure.image for failure in run(photos, out).failures] == ["b.png"]
-    assert table(out) == list(NAMES)
-    assert run(photos, out).skipped == NAMES
-
-
 @pytest.mark.parametrize("error", [ConfigError, LesionError, PromptError, OutputError])
 @pytest.mark.parametrize("stage", ["act", "read"])
 def test_an_error_that_is_not_the_photographs_stops_the_run(
     photos: Path, out: Path, error: type[Exception], stage: str
 ) -> None:
-    def fail(path: Path) -> None:
-        if path.name == "b.png":
+    def fail(name: str) -> None:
+        if name == "b.png":
             raise error("for all")
 
     model = FakeModel(**{stage: fail})
@@ -277,14 +260,14 @@ def test_an_error_that_is_not_the_photographs_stops_the_run(
 def test_an_error_of_the_writer_comes_with_its_type(
     photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    real = Segmentation.save
+    real = RecordStore.replace
 
-    def save(self: Segmentation, path: Path, *content: Any) -> Path:
-        if path.name.startswith("b.png"):
-            raise error("full")
-        return real(self, path, *content)
+    def replace(self: RecordStore, record: Any, *arguments: Any) -> Any:
+        if record.image == "b.png":
+            raise error("full") from OSError(errno.ENOSPC, "full")
+        return real(self, record, *arguments)
 
-    monkeypatch.setattr(Segmentation, "save", save)
+    monkeypatch.setattr(RecordStore, "replace", replace)
     model = FakeModel()
     with pytest.raises(error, match="full"):
         run(photos, out, model)
@@ -299,18 +282,18 @@ def test_an_error_of_the_writer_comes_with_its_type(
 def test_an_interrupt_lets_the_last_one_be_written(
     photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted, real = threading.Event(), FolderResults.keep
+    interrupted, real = threading.Event(), Step.write
 
-    def keep(self: FolderResults, outcome: Outcome) -> None:
+    def write(self: Step, job: Job, segmented: Segmented | Outcome) -> Outcome:
         assert interrupted.wait(PATIENCE)
-        real(self, outcome)
+        return real(self, job, segmented)
 
-    def act(path: Path) -> None:
-        if path.name == "b.png":
+    def act(name: str) -> None:
+        if name == "b.png":
             threading.Timer(0.01, interrupted.set).start()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(FolderResults, "keep", keep)
+    monkeypatch.setattr(Step, "write", write)
     with pytest.raises(KeyboardInterrupt):
         run(photos, out, FakeModel(act))
     assert table(out) == ["a.png"]
@@ -323,7 +306,7 @@ def test_an_interrupt_lets_the_last_one_be_written(
 def test_results_stay_until_there_are_new_ones(photos: Path, out: Path) -> None:
     run(photos, out)
 
-    def act(path: Path) -> None:
+    def act(name: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -336,16 +319,16 @@ def test_one_thread_at_a_time_writes_the_tables(
     photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by: list[tuple[str, str]] = []
-    real = FolderResults.write_tables
+    real = Tables.write
 
-    def write_tables(self: FolderResults, status: str) -> None:
+    def write(self: Tables, status: str) -> None:
         thread = threading.current_thread()
         by.append((status, thread.name.split("_")[0]))
         if thread is threading.main_thread():
             assert not ours()
         real(self, status)
 
-    monkeypatch.setattr(FolderResults, "write_tables", write_tables)
+    monkeypatch.setattr(Tables, "write", write)
     run(photos, out)
     assert set(by[:-1]) == {("running", "tp-drseg-writer")}
     assert by[-1] == ("finished", "MainThread")
@@ -365,7 +348,7 @@ def test_seconds_are_the_models_own(
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(os, "replace", replace)
-    model = FakeModel(act=lambda path: spend(7), read=lambda path: spend(100))
+    model = FakeModel(act=lambda name: spend(7), read=lambda name: spend(100))
     run(photo(tmp_path / "a.png"), out, model)
     assert log(out)["images"][0]["seconds"] == 7
     assert log(out)["seconds"] > 1100

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from tp_drseg.config import TPDRSegConfig
 from tp_drseg.folder.run import FolderReport, segment_folder
-from tp_drseg.images import read_image
-from tp_drseg.inference.result import Segmentation
-from tp_drseg.lesions import LesionCatalog
+from tp_drseg.images import FieldOfView, Frame
+from tp_drseg.inference.request import Asked, as_prompts, prompt_texts, prompt_threshold
+from tp_drseg.inference.result import Origin, Segmentation
+from tp_drseg.inference.results import Segmentations
 
-Act = Callable[[Path], None]
+Act = Callable[[str], None]
+
+_names: dict[tuple[int, int], str] = {}
+"""Photographs by the mark in their first pixel: a model sees pixels, and no names."""
 
 
-def nothing(path: Path) -> None:
+def nothing(name: str) -> None:
     """Do nothing."""
 
 
@@ -25,85 +32,115 @@ class FakeModel:
     """It notes what it does.
 
     Args:
-        act: what to do when a photograph is segmented.
-        read: what to do when one is opened.
+        act: what to do when a photograph of this name is segmented.
+        read: what to do when one is prepared.
         doubt: says why one looks like no fundus photograph.
 
     Attributes:
         opened: names of the photographs that were opened.
         seen: names of the photographs that were segmented.
+        asked: what each was asked.
     """
 
     def __init__(
         self,
         act: Act = nothing,
         read: Act = nothing,
-        doubt: Callable[[Path], str | None] = lambda path: None,
+        doubt: Callable[[str], str | None] = lambda name: None,
     ) -> None:
-        self.catalog = LesionCatalog.default()
-        self.model_id = "fake"
-        self.revision: str | None = "r1"
+        self.config = TPDRSegConfig.for_size("tiny")
+        self.origin = Origin("fake", "r1")
         self.act, self.read, self.doubt = act, read, doubt
+        self.weights = "weights"
         self.opened: list[str] = []
         self.seen: list[str] = []
+        self.asked: list[tuple[Asked, ...]] = []
 
-    def open(self, image: Path, *, keep: bool = True, warn: bool = True) -> FakeView:
-        assert not keep and not warn
-        self.opened.append(image.name)
-        return FakeView(self, image)
+    @property
+    def device(self) -> Any:
+        import torch
+
+        return torch.device("cpu")
+
+    @property
+    def catalog(self) -> Any:
+        return self.config.lesions
+
+    def fingerprint(self) -> str:
+        return self.weights
+
+    def open_quietly(self, image: NDArray[np.uint8]) -> FakeSession:
+        session = FakeSession(self, image)
+        self.opened.append(session.name)
+        return session
+
+    def load_image(self, image: Path) -> FakeSession:
+        return FakeSession(self, np.asarray(Image.open(image).convert("RGB")))
 
 
-class FakeView:
-    def __init__(self, model: FakeModel, path: Path) -> None:
-        self.model, self.path = model, path
-        self.image = read_image(path)
-        self.doubt = model.doubt(path)
+class FakeSession:
+    def __init__(self, model: FakeModel, image: NDArray[np.uint8]) -> None:
+        self.model, self.image = model, image
+        self.name = _names.get((int(image[0, 0, 1]), int(image[0, 0, 2])), "?")
+        self.doubt = model.doubt(self.name)
         self.is_prepared = False
 
     def prepare(self) -> None:
-        self.model.read(self.path)
+        self.model.read(self.name)
         self.is_prepared = True
 
-    def __enter__(self) -> FakeView:
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> FakeSession:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def segment(
-        self,
-        lesion: str | Sequence[str] | None = None,
-        *,
-        description: str | Sequence[str] | None = None,
-        threshold: float | None = None,
-    ) -> Segmentation | dict[str, Segmentation]:
+    def prior_map(self, text: str) -> NDArray[np.float32]:
+        self.model.asked.append((text,))
+        return np.divide(self.image[..., 0], 255, dtype=np.float32)
+
+    def segment_many(self, lesions: Iterable[Asked] | None = None) -> Segmentations:
         assert self.is_prepared
-        model = self.model
-        model.seen.append(self.path.name)
-        model.act(self.path)
+        model, config = self.model, self.model.config
+        prompts = as_prompts(lesions, config.lesions)
+        model.seen.append(self.name)
+        model.asked.append(prompts)
+        model.act(self.name)
         red = np.divide(self.image[..., 0], 255, dtype=np.float32)
-        names = [lesion] if isinstance(lesion, str) else lesion or model.catalog.names
-        results = {
-            name: Segmentation(
-                lesion=name,
-                texts=(str(description),) if description else model.catalog[name].texts[:2],
-                threshold=0.5 if threshold is None else threshold,
-                probability=red,
-                make_prior=lambda: red,
-                field_of_view=np.ones(red.shape, bool),
-                image=self.image,
-                model_id=model.model_id,
-                revision=model.revision,
-            )
-            for name in names
-        }
-        return results[lesion] if isinstance(lesion, str) else results
+        inside = np.ones(red.shape, bool)
+        frame = Frame.fit(FieldOfView.from_mask(inside), max(red.shape))
+        return Segmentations(
+            tuple(
+                Segmentation(
+                    lesion=prompt.lesion,
+                    abbreviation=config.lesions.resolve(prompt.lesion).abbreviation,
+                    texts=prompt_texts(prompt, config),
+                    threshold=prompt_threshold(prompt, config),
+                    probability=red,
+                    working_prior=np.zeros(frame.size, np.float32),
+                    frame=frame,
+                    field_of_view=inside,
+                    image=self.image,
+                    doubt=self.doubt,
+                    origin=model.origin,
+                )
+                for prompt in prompts
+            ),
+            config.lesions,
+        )
 
 
 def photo(path: Path, red: int = 200) -> Path:
-    """A black photograph of 48x40 with a red square of 10x10."""
+    """A black photograph of 48x40 with a red square of 10x10, and a mark for the fake model."""
     pixels = np.zeros((40, 48, 3), np.uint8)
     pixels[10:20, 10:20, 0] = red
+    check = zlib.crc32(str(path.name).encode("utf-8", "surrogateescape"))
+    mark = (check % 256, check // 256 % 256)
+    pixels[0, 0, 1:] = mark
+    _names[mark] = path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import logging
+from inspect import cleandoc
 
 import typer
 
 from tp_drseg._runtime.allocator import one_heap
-from tp_drseg.cli import check, evaluate, explain, finetune, lesions, segment, train
+from tp_drseg.cli import check, evaluate, finetune, lesions, prior_map, segment, train, verify
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
+from tp_drseg.cli._streams import prepare_streams
 
 app = typer.Typer(
     name="tp-drseg",
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # wide enough for a sentence; a terminal that is narrower has its own width
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain text: one line an error, nothing to strip in a log
     pretty_exceptions_enable=False,
 )
 
-for _command in (
-    segment.segment,
-    explain.explain,
-    lesions.lesions,
-    check.check,
-    train.train,
-    finetune.finetune,
-    evaluate.evaluate,
+for _name, _module, _command in (
+    ("segment", segment, segment.segment),
+    ("prior-map", prior_map, prior_map.prior_map),
+    ("lesions", lesions, lesions.lesions),
+    ("check", check, check.check),
+    ("evaluate", evaluate, evaluate.evaluate),
+    ("train", train, train.train),
+    ("finetune", finetune, finetune.finetune),
+    ("verify", verify, verify.verify),
 ):
-    app.command()(_command)
+    # the whole first sentence: by itself the list of commands cuts it
+    _first, *_ = cleandoc(_command.__doc__ or "").split("\n\n")
+    app.command(_name, short_help=_first, epilog=getattr(_module, "EXAMPLES", None))(_command)
 
 
 @app.callback()
@@ -40,8 +45,14 @@ def main(
 ) -> None:
     """Segment diabetic retinopathy lesions in colour fundus photographs from a text prompt.
 
-    For research; not a medical device.
+    For research; not a medical device. `tp-drseg COMMAND -h` explains a command.
     """
     if not (verbose or debug):
         set_level(logging.WARNING)
-    one_heap()  # the process is ours
+
+
+def run() -> None:
+    """Run the command in a process of its own: its streams and its memory are set up for it."""
+    prepare_streams()
+    one_heap()
+    app(prog_name="tp-drseg")

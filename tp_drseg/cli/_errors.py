@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from tp_drseg._runtime.text import one_line
+from tp_drseg.cli._logging import warnings_as_lines
 from tp_drseg.errors import TPDRSegError
 
 SOME_FAILED = 1
@@ -27,7 +29,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with warnings_as_lines():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -41,14 +44,14 @@ class Commands(TyperGroup):
 
 
 def fail(ctx: Any, error: Exception, code: int, *, hint: str = "") -> NoReturn:
-    """Show an error on one line, after its traceback if ``--debug`` was given, and exit."""
+    """Show an error on one line, after its traceback if `--debug` was given, and exit."""
     if ctx.meta.get(_DEBUG):
         typer.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     what = "" if isinstance(error, TPDRSegError) else f"{type(error).__name__}: "
-    typer.echo(f"Error: {what}{' '.join(str(error).split())}{hint}", err=True)
+    typer.echo(f"Error: {what}{one_line(str(error))}{hint}", err=True)
     raise typer.Exit(code) from None
 
 
 def set_debug(ctx: typer.Context) -> None:
-    """Remember that ``--debug`` was given, before or after the command's name."""
+    """Remember that `--debug` was given, before or after the command's name."""
     ctx.meta[_DEBUG] = True

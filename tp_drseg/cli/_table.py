@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
 
+import typer
+
+from tp_drseg._runtime.text import one_line
+
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of text under a head line."""
+    """Print rows of text under a head line; what comes from outside is shown, not interpreted."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*head, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     # a file or a pipe has no width at which a word would have to be cut
-    width = None if sys.stdout.isatty() else 200
-    Console(markup=False, highlight=False, emoji=False, width=width).print(table)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=Console().width if is_terminal else 200,
+        force_terminal=is_terminal,
+    )
+    console.print(table)
+    typer.echo(text.getvalue(), nl=False)

@@ -203,7 +203,7 @@ def _check_outputs(
     json_file: Path | None, csv_file: Path | None, report: Path | None, draws: Path | None
 ) -> None:
     """Refuse what can be seen to be not writable before hours go into the figures."""
-    from tp_drseg.folder.run import check_out
+    from tp_drseg._runtime.files import check_folder
 
     if report is not None:
         from tp_drseg.evaluation.report import NEEDED
@@ -217,7 +217,7 @@ def _check_outputs(
     for path in paths:
         if path.is_dir():
             raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
-        check_out(path.parent)
+        check_folder(path.parent)
 
 
 def _write_json(

@@ -1,4 +1,4 @@
-"""``tp-drseg lesions``: what a model knows."""
+"""`tp-drseg lesions`: what a model knows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from tp_drseg.cli._options import DebugOption, Device, ModelOption, RevisionOpti
 
 if TYPE_CHECKING:
     from tp_drseg.lesions import Lesion
+
+EXAMPLES = """\b
+Examples:
+  tp-drseg lesions
+  tp-drseg lesions --model runs/mine/model --json"""
 
 
 def lesions(

@@ -1,18 +1,18 @@
-"""``tp-drseg segment``: masks, overlays and tables for images and folders."""
+"""`tp-drseg segment`: masks, overlays and tables for images and folders."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tp_drseg.cli import _model
+from tp_drseg.cli import _model, _summary
 from tp_drseg.cli._errors import INTERRUPTED, SOME_FAILED, fail
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import (
@@ -25,10 +25,21 @@ from tp_drseg.cli._options import (
     RevisionOption,
     VerboseOption,
 )
-from tp_drseg.errors import OutputError
+from tp_drseg.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
-    from tp_drseg.folder.run import FolderReport
+    from tp_drseg.inference.request import Asked
+
+EXAMPLES = """\b
+Examples:
+  tp-drseg segment photographs -o results
+  tp-drseg segment eye.jpg 'more/*.png' -o results --lesion EX --lesion MA
+  tp-drseg segment photographs -o results --lesion EX --description "bright yellow specks"
+  tp-drseg segment photographs -o results --threshold 0.3 --threshold MA=0.2
+
+\b
+Exit codes: 0 all is done; 1 some photographs failed (the rest is done), or the output could not
+be written; 2 wrong use; 130 stopped."""
 
 
 def segment(
@@ -37,7 +48,9 @@ def segment(
         list[str],
         typer.Argument(metavar="INPUT", help="Images, folders, or patterns such as 'a/*.jpg'."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the results.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the results.")
+    ],
     lesion: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,71 +67,80 @@ def segment(
             "May be repeated.",
         ),
     ] = None,
-    model: ModelOption = None,
-    revision: RevisionOption = None,
-    device: DeviceOption = Device.auto,
-    dtype: DtypeOption = Dtype.auto,
     threshold: Annotated[
-        float | None,
+        list[str] | None,
         typer.Option(
-            metavar="0..1",
-            help="Least probability of a lesion pixel. By default the model's own.",
+            metavar="[NAME=]0..1",
+            help="Least probability of a lesion pixel, for all lesions or (EX=0.3) for one. May be "
+            "repeated. By default the model's own for each lesion.",
         ),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", help="Look into sub-folders too.")
+        bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="At most N photographs, the first by name."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is done already.")
     ] = False,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlays.")] = False,
+    allow_failures: Annotated[
+        bool,
+        typer.Option(
+            "--allow-failures",
+            help="End with 0 although photographs failed, unless all did.",
+        ),
+    ] = False,
+    model: ModelOption = None,
+    revision: RevisionOption = None,
+    device: DeviceOption = Device.auto,
+    dtype: DtypeOption = Dtype.auto,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress bar, no warnings, no summary.")
+        bool,
+        typer.Option("--quiet", "-q", help="No bar, no warnings, no summary; errors show."),
     ] = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Segment lesions in photographs.
 
-    Writes a mask (PNG, 0 and 255, size of the photograph) and an overlay for each image and
-    lesion, lesions.csv with counts and areas, and run.json with settings, versions and failures.
-    What is done already with the same settings is skipped, so a run that was stopped goes on where
-    it was.
+    Writes a mask (PNG, 0 and 255, size of the photograph) and an overlay for each image and lesion,
+    photographs.csv and lesions.csv with what was found, index.html to look at it, and run.json with
+    settings, versions and failures. What is done already with the same settings is skipped, so a
+    run that was stopped goes on where it was.
     """
-    from tp_drseg.folder.photographs import find_images
-    from tp_drseg.folder.run import (
-        check_out,
-        check_settings,
-        resolve_lesions,
-        segment_folder,
-    )
+    from tp_drseg.folder.run import plan_run, run_plan
     from tp_drseg.lesions import LesionCatalog
 
     if quiet and not (verbose or debug):
         set_level(logging.ERROR)
-    # An empty list is how the command line says that an option was not given.
-    lesions, texts = lesion or None, description or None
     # All that can be seen without the model is said before its slow start.
-    check_settings(description=texts, lesions=lesions, threshold=threshold)
-    check_out(out)
-    find_images(inputs, out, recursive=recursive)
-    if model is None:
-        resolve_lesions(LesionCatalog.default(), lesions)
-
+    for_all, for_one = parse_thresholds(threshold or ())
+    plan = plan_run(
+        inputs,
+        out,
+        lesions=_prompts(lesion or (), description or ()),
+        threshold=for_all,
+        thresholds=for_one,
+        overlays=not no_overlay,
+        recursive=recursive,
+        overwrite=overwrite,
+        limit=limit,
+        catalog=LesionCatalog.default() if model is None else None,
+    )
+    if dry_run:
+        _summary.show_plan(plan)
+        return
     loaded = _model.load_model(model, revision, device, dtype)
     try:
         with _stop_on_sigterm():
-            report = segment_folder(
-                loaded,
-                inputs,
-                out,
-                lesions=lesions,
-                description=texts,
-                threshold=threshold,
-                overlays=not no_overlay,
-                recursive=recursive,
-                overwrite=overwrite,
-                progress=not quiet,
+            report = run_plan(
+                loaded, plan, progress=not quiet, keep_memory=loaded.device.type == "cpu"
             )
     except KeyboardInterrupt:
         typer.echo(
@@ -129,16 +151,42 @@ def segment(
     except OutputError as error:
         fail(ctx, error, SOME_FAILED)
     if not quiet:
-        _show(report)
+        _summary.show_report(report)
     if report.failures:
-        total = len(report.done) + len(report.skipped) + len(report.failures)
-        first = report.failures[0]
-        typer.echo(
-            f"Error: {len(report.failures)} of {total} images failed, the first {first.image}: "
-            f"{' '.join(first.message.split())} (all are listed in {out / 'run.json'})",
-            err=True,
-        )
-        raise typer.Exit(SOME_FAILED)
+        is_allowed = allow_failures and bool(report.records)
+        if not (is_allowed and quiet):
+            _summary.show_failures(report, is_error=not is_allowed)
+        if not is_allowed:
+            raise typer.Exit(SOME_FAILED)
+
+
+def _prompts(lesions: Sequence[str], descriptions: Sequence[str]) -> list[Asked] | None:
+    """What is asked for; an empty list is how the command line says that none was given."""
+    from tp_drseg.inference.request import Prompt, check_texts
+
+    if not descriptions:
+        return list(lesions) or None
+    if len(lesions) != 1:
+        raise PromptError("A description is for exactly one lesion. Name that one with --lesion.")
+    return [Prompt(lesions[0], check_texts(descriptions))]
+
+
+def parse_thresholds(texts: Sequence[str]) -> tuple[float | None, dict[str, float]]:
+    """Return the threshold for all lesions, if there is one, and those for single ones by name.
+
+    Raises:
+        PromptError: A text is neither `0.3` nor `NAME=0.3`, or one is given twice.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise PromptError(f"--threshold takes 0.3 or EX=0.3, got {text!r}.") from None
+        if ("=" in text and not name.strip()) or found.setdefault(name, value) != value:
+            raise PromptError(f"--threshold {text} is given twice, or lacks a lesion's name.")
+    return found.pop("", None), found
 
 
 @contextmanager
@@ -156,23 +204,3 @@ def _stop_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _show(report: FolderReport) -> None:
-    """Print how the run went: a line a lesion."""
-    from tp_drseg.cli._table import show_table
-
-    lesions: dict[str, list[dict[str, Any]]] = {}
-    for row in report.rows:
-        lesions.setdefault(row["lesion"], []).append(row)
-    table = []
-    for name, rows in lesions.items():
-        regions = [row["regions"] for row in rows]
-        area = sum(row["area_percent_of_field_of_view"] for row in rows) / len(rows)
-        found = f"{sum(n > 0 for n in regions)} of {len(rows)}"
-        table.append((name, found, str(sum(regions)), f"{area:.3f}"))
-    show_table(["lesion", "images with it", "regions", "mean area, % of field of view"], table)
-    typer.echo(
-        f"{len(report.done)} done, {len(report.skipped)} done before, "
-        f"{len(report.failures)} failed, in {report.seconds:.1f} s. Results: {report.out}"
-    )

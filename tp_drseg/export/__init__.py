@@ -2,7 +2,7 @@
 
 from tp_drseg._runtime.files import atomic_write
 from tp_drseg.export.colours import lesion_colour
-from tp_drseg.export.csv import write_lesions_csv
+from tp_drseg.export.csv import write_csv
 from tp_drseg.export.legend import add_legend
 from tp_drseg.export.overlay import Layer, draw_heat_map, draw_layers
 from tp_drseg.export.picture import encode_picture, save_picture
@@ -20,5 +20,5 @@ __all__ = [
     "save_map",
     "save_mask",
     "save_picture",
-    "write_lesions_csv",
+    "write_csv",
 ]

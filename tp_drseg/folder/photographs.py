@@ -1,19 +1,23 @@
-"""Which photographs a folder run takes, and what their results are called."""
+"""Which photographs a folder run takes, and what it passes over."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from tp_drseg.errors import ImageError
-from tp_drseg.folder.records import ImageRecord, RecordStore
+from tp_drseg.folder.failure import Failure
+from tp_drseg.folder.names import STATE_FOLDER, is_result_name, output_name
+from tp_drseg.folder.patterns import fixed_part, has_magic, leads_to_folder, matches
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm"})
+IMAGE_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm"}
+)
+
+_SUB_FOLDER: Final = "a sub-folder (--recursive looks into it)"
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -31,166 +35,226 @@ class Photograph:
     name: str
 
 
-def find_images(inputs: Inputs, out: Path, *, recursive: bool = False) -> list[Photograph]:
-    """Expand files, folders and glob patterns into images.
+@dataclass(frozen=True)
+class PassedOver:
+    """What lies in an input and is not taken.
+
+    Attributes:
+        path: Where it lies.
+        why: The kind of thing that it is, such as `a dead link`.
+    """
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the inputs hold.
+
+    Attributes:
+        photographs: Sorted by name, each file once.
+        passed_over: What is not taken, sorted by path.
+        failures: Folders that cannot be read.
+    """
+
+    photographs: tuple[Photograph, ...]
+    passed_over: tuple[PassedOver, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def find_photographs(inputs: Inputs, out: Path, *, recursive: bool = False) -> Found:
+    """Expand files, folders and glob patterns into photographs.
+
+    Links to files are followed, links to folders are not. Results of a run, whichever, are no
+    photographs.
 
     Args:
-        inputs: Files, folders and glob patterns (``*``, ``?``, ``[...]``, ``**``).
-        out: The output folder; images in it are taken only where named one by one.
+        inputs: Files, folders and glob patterns (`*`, `?`, `[...]`, `**`).
+        out: The output folder; what is in it is taken only where named one by one.
         recursive: Whether to look into sub-folders.
 
-    Returns:
-        The images sorted by name, each file once.
-
     Raises:
-        ImageError: An input is missing, is no regular file, or holds no image.
+        ImageError: An input is missing, is no regular file, or holds no photograph.
     """
-    found: dict[Path, Photograph] = {}
     items = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     if not items:
-        raise ImageError("no input given: name at least one image or folder")
-    for item in (os.fspath(item) for item in items):
+        raise ImageError("No input is given. Name at least one image or folder.")
+    search = _Search(_real(out), recursive)
+    for item in map(os.fsdecode, items):
         if not item:
-            raise ImageError("an input is empty: give the path of an image or a folder")
+            raise ImageError("An input is empty. Give the path of an image or a folder.")
         try:
-            photographs = _expand(item, out.resolve(), recursive)
+            search.expand(item)
+        except ImageError:
+            raise
         except OSError as error:  # a folder that may not be entered, a name that is too long
-            raise ImageError(f"cannot read {item}: {error.strerror or error}") from error
-        for photograph in photographs:
-            found.setdefault(photograph.path.resolve(), photograph)
-    return sorted(found.values(), key=lambda photograph: (photograph.name, photograph.path))
+            raise ImageError(f"{item} cannot be read: {error.strerror or error}.") from error
+    found = search.found()
+    if not found.photographs:
+        raise ImageError("All inputs are results of a run. Give photographs.")
+    return found
 
 
-def _expand(item: str, out: Path, recursive: bool) -> list[Photograph]:
-    path = Path(item)
-    if path.is_dir():
-        return _in_folder(path, out, recursive)
-    if path.is_file():
-        return [_photograph(path, path.parent)]
-    if path.exists():
-        raise ImageError(f"{item} is neither a file nor a folder: give the path of an image")
-    if not glob.has_magic(item):
-        raise ImageError(f"no such file or folder: {item}")
-    return _in_pattern(item, out, recursive)
+class _Search:
+    """What has been found so far."""
 
+    def __init__(self, out: Path, recursive: bool) -> None:
+        self._out, self._recursive = out, recursive
+        self._photographs: dict[Path, Photograph] = {}
+        self._passed_over: dict[Path, str] = {}
+        self._failures: dict[Path, Failure] = {}
+        self._visited: set[Path] = set()  # folders
 
-def _in_folder(folder: Path, out: Path, recursive: bool) -> list[Photograph]:
-    images = []
-    sub_folders = 0
-    for place, names, files in os.walk(folder, onerror=_raise_unreadable):
-        below = [name for name in names if not name.startswith(".")]
-        sub_folders += len(below)
-        names[:] = below if recursive else []
-        images += [Path(place, file) for file in files]
-    images = [path for path in images if _is_wanted(path, out)]
-    if not images:
-        hint = "" if recursive or not sub_folders else ", or look into its sub-folders (recursive)"
-        raise ImageError(
-            f"no image in {folder} outside of the output folder: "
-            f"give a folder with {_suffixes()} files{hint}"
+    def found(self) -> Found:
+        photographs = sorted(self._photographs.values(), key=lambda one: (one.name, one.path))
+        taken = {photograph.path for photograph in photographs} | self._visited
+        return Found(
+            tuple(photographs),
+            tuple(
+                PassedOver(*one) for one in sorted(self._passed_over.items()) if one[0] not in taken
+            ),
+            tuple(self._failures.values()),
         )
-    return [_photograph(path, folder) for path in images]
+
+    def expand(self, item: str) -> None:
+        path = Path(item)
+        if path.is_dir():
+            self._expand_folder(path, item)
+        elif path.is_file():
+            if is_result_name(path.name):  # as a shell's `*.png` may name them
+                self._pass_over(path, "a result of a run")
+            else:
+                self._take(path, (path.name,))
+        elif path.exists():
+            raise ImageError(f"{item} is neither a file nor a folder. Give the path of an image.")
+        elif not has_magic(item):
+            raise ImageError(f"There is no such file or folder: {item}. Check the path.")
+        else:
+            self._expand_pattern(item)
+
+    def _expand_folder(self, folder: Path, item: str) -> None:
+        os.listdir(folder)  # noqa: PTH208 - an input that cannot be read at all is the user's error
+        if self._walk(folder, folder):
+            return
+        here = folder.absolute()
+        skipped = [p for p, why in self._passed_over.items() if why == _SUB_FOLDER]
+        hint = ", or --recursive for its sub-folders" if here in {p.parent for p in skipped} else ""
+        raise ImageError(
+            f"There is no image in {item} outside of the output folder. "
+            f"Give a folder with {', '.join(sorted(IMAGE_SUFFIXES))} files{hint}."
+        )
+
+    def _expand_pattern(self, pattern: str) -> None:
+        root, parts = fixed_part(Path(pattern))
+        count = 0
+        for match in matches(root, parts, self._fail):
+            if match.is_dir():
+                # a matched folder without images is none of the user's naming
+                count += self._walk(match, root)
+            elif self._is_wanted(match):
+                self._take(match, _parts_below(match, root))
+                count += 1
+        if not count:
+            hint = " Write [[] for a bracket that is part of a name." if "[" in pattern else ""
+            raise ImageError(f"No image outside of the output folder matches {pattern}.{hint}")
+
+    def _walk(self, folder: Path, root: Path) -> int:
+        """Take the images of a folder; returns how many."""
+        count, waiting = 0, [folder]
+        while waiting:
+            here = waiting.pop()
+            if _real(here) == self._out:
+                continue
+            self._visited.add(here.absolute())
+            for path, is_folder in self._entries(here):
+                if not is_folder:
+                    if self._is_wanted(path):
+                        self._take(path, _parts_below(path, root))
+                        count += 1
+                elif path.name == STATE_FOLDER:
+                    continue
+                elif path.name.startswith("."):
+                    self._pass_over(path, "hidden")
+                elif path.is_symlink():
+                    self._pass_over(path, "a link to a folder")
+                elif self._recursive:
+                    waiting.append(path)
+                elif _real(path) != self._out:
+                    self._pass_over(path, _SUB_FOLDER)
+        return count
+
+    def _entries(self, folder: Path) -> list[tuple[Path, bool]]:
+        """Return what a folder holds, and whether each is a folder; none where it is not read."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(
+                    (Path(folder, entry.name), leads_to_folder(entry)) for entry in entries
+                )
+        except OSError as error:
+            self._fail(folder, error)
+            return []
+
+    def _fail(self, path: Path, error: OSError) -> None:
+        source, reason = path.absolute(), f"It cannot be read: {error.strerror or error}."
+        name = output_name((path.name or "folder",))
+        self._failures[source] = Failure(name, str(source), type(error).__name__, reason)
+
+    def _is_wanted(self, path: Path) -> bool:
+        """Whether a file that was not named one by one is a photograph; else it is passed over."""
+        if _real(path).is_relative_to(self._out):
+            return False
+        try:
+            why = _why_not(path)
+        except OSError as error:
+            self._fail(path, error)
+            return False
+        if why is not None:
+            self._pass_over(path, why)
+        return why is None
+
+    def _pass_over(self, path: Path, why: str) -> None:
+        self._passed_over[path.absolute()] = why
+
+    def _take(self, path: Path, parts: Sequence[str]) -> None:
+        photograph = Photograph(path.absolute(), output_name(parts))
+        real = _real(path)
+        other = self._photographs.get(real)
+        if other is None or other.path == photograph.path:
+            self._photographs.setdefault(real, photograph)
+            return
+        if photograph.path == real:  # the file under its own name, not the link to it
+            self._photographs[real], photograph = photograph, other
+        self._pass_over(photograph.path, "the same file as another")
 
 
-def _in_pattern(pattern: str, out: Path, recursive: bool) -> list[Photograph]:
-    parts = Path(pattern).parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    root = Path(*parts[:fixed])
-    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - the pattern may be absolute
-    matches = [Path(match) for match in sorted(found)]
-    images = [path for path in matches if _is_wanted(path, out)]
-    photographs = [_photograph(path, root) for path in images]
-    for folder in (path for path in matches if path.is_dir()):
-        with suppress(ImageError):  # a matched folder without images is none of the user's naming
-            photographs += [
-                _photograph(inner.path, root) for inner in _in_folder(folder, out, recursive)
-            ]
-    if not photographs:
-        raise ImageError(f"no image outside of the output folder matches {pattern}")
-    return photographs
+def _real(path: Path) -> Path:
+    """The path with all links looked through; unlike `resolve`, a loop of links is no error."""
+    return Path(os.path.realpath(path))
 
 
-def _is_wanted(path: Path, out: Path) -> bool:
-    return (
-        path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-        and not path.resolve().is_relative_to(out)
-    )
+def _why_not(path: Path) -> str | None:
+    """Why a file is no photograph; None where it may be one."""
+    if path.name.startswith("."):
+        return "hidden"
+    if path.is_symlink() and not path.exists():
+        return "a dead link"
+    if not path.is_file():
+        return "no regular file"
+    if is_result_name(path.name):
+        return "a result of a run"
+    suffix = path.suffix.lower()
+    if suffix in {".dcm", ".dicom"}:
+        return "a DICOM file"
+    if suffix not in IMAGE_SUFFIXES:
+        return f"no image ({suffix})" if suffix else "no image (no ending)"
+    return None
 
 
-def _photograph(path: Path, root: Path) -> Photograph:
-    path, root = path.absolute(), root.absolute()
-    name = PurePosixPath(*path.relative_to(root).parts)
-    if len(os.fsencode(name.name)) > 180:  # room for what is added to it; 255 bytes is the limit
-        name = name.with_name(f"{name.name[:40]}~{_tag(name.name)}{name.suffix[:10]}")
-    return Photograph(path, str(name))
-
-
-def settle_names(photographs: list[Photograph], store: RecordStore) -> list[Photograph]:
-    """Give each photograph a name that no other one holds, in this run or an earlier one.
-
-    Results of an earlier run among the photographs are passed over.
-
-    Raises:
-        ImageError: No photograph is left.
-    """
-    outputs = {(store.out / name).resolve() for r in store.records.values() for name in r.files}
-    photographs = [p for p in photographs if p.path.resolve() not in outputs]
-    if not photographs:
-        raise ImageError("all inputs are results of an earlier run: give photographs")
-    kept = {record.source: record.image for record in store.records.values()}
-    holders = {record.image.casefold(): record for record in store.records.values()}
-    # A photograph keeps the name that it has from an earlier run, whatever has joined it since.
-    taken = {kept[str(p.path)].casefold() for p in photographs if str(p.path) in kept}
-    settled = []
-    for photograph in photographs:
-        name = kept.get(str(photograph.path))
-        if name is None:
-            name = photograph.name
-            holder = holders.get(name.casefold())
-            if name.casefold() in taken or (holder and not _is_same(holder, photograph)):
-                plain = PurePosixPath(name)
-                tag = _tag(str(photograph.path))
-                name = str(plain.with_name(f"{plain.stem}~{tag}{plain.suffix}"))
-            taken.add(name.casefold())
-        settled.append(replace(photograph, name=name))
-    return settled
-
-
-def _is_same(record: ImageRecord, photograph: Photograph) -> bool:
-    """Whether a record under another path is of this photograph, moved since."""
-    if record.image != photograph.name:
-        return False
-    try:
-        return record.sha256 == file_hash(photograph.path)
-    except ImageError:
-        return False
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal.
-
-    Raises:
-        ImageError: The file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
-
-
-def _tag(text: str) -> str:
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]
-
-
-def _suffixes() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
-
-
-def _raise_unreadable(error: OSError) -> None:
-    raise ImageError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
+    """The path below the root, or the file's name alone where it leads out of it."""
+    parts = path.absolute().relative_to(root.absolute()).parts
+    if ".." not in parts:
+        return parts
+    real, base = Path(_real(path.parent), path.name), _real(root)
+    return real.relative_to(base).parts if real.is_relative_to(base) else (path.name,)

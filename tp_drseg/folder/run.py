@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from tp_drseg._runtime.files import remove_leftovers
-from tp_drseg.errors import OutputError
-from tp_drseg.folder.background import Background
-from tp_drseg.folder.photographs import (
-    Inputs,
-    Photograph,
-    file_hash,
-    find_images,
-    settle_names,
-)
-from tp_drseg.folder.records import open_store
-from tp_drseg.folder.results import (
-    Failed,
-    Failure,
-    FolderResults,
-    Outcome,
-    Segmented,
-    Skipped,
-    attempt,
-)
-from tp_drseg.folder.segmenter import Segmenter, View
-from tp_drseg.folder.settings import (
-    check_out,
-    check_settings,
-    file_labels,
-    resolve_lesions,
-    run_settings,
-)
-
-__all__ = [
-    "Failure",
-    "FolderReport",
-    "Segmenter",
-    "check_out",
-    "check_settings",
-    "resolve_lesions",
-    "segment_folder",
-]
-
-logger = logging.getLogger(__name__)
+from tp_drseg import __version__
+from tp_drseg._runtime.files import check_folder, remove_leftovers
+from tp_drseg._runtime.progress import progress_bar
+from tp_drseg.errors import ConfigError, OutputError
+from tp_drseg.export.csv import Cell
+from tp_drseg.folder.failure import Failure
+from tp_drseg.folder.local import run_locally
+from tp_drseg.folder.names import TABLES, confined
+from tp_drseg.folder.photographs import Found, Inputs, PassedOver, find_photographs
+from tp_drseg.folder.record import ImageRecord
+from tp_drseg.folder.request import FolderRequest, Setting, Wanted, file_labels
+from tp_drseg.folder.run_log import RunLog
+from tp_drseg.folder.segmenter import Segmenter
+from tp_drseg.folder.settle import settle_names
+from tp_drseg.folder.step import Job, Outcome, Step
+from tp_drseg.folder.store import RecordStore, open_store
+from tp_drseg.folder.tables import Tables, lesion_rows
+from tp_drseg.inference.request import Asked, Prompt, prompt_texts, prompt_threshold
+from tp_drseg.lesions import LesionCatalog
 
 
 @dataclass(frozen=True)
@@ -61,10 +35,11 @@ class FolderReport:
 
     Attributes:
         out: The output folder.
-        done: Names of the images segmented in this run.
-        skipped: Names of the images that were done already, with the same settings.
-        failures: The images that could not be segmented.
-        rows: The lines of ``lesions.csv`` for the done and the skipped images.
+        done: Names of the photographs segmented in this run.
+        skipped: Names of the photographs that were done already, with the same settings.
+        failures: The photographs that could not be segmented, and folders that cannot be read.
+        passed_over: What lies in the inputs and was not taken.
+        records: The results of the done and the skipped photographs.
         seconds: Time taken by the run.
     """
 
@@ -72,8 +47,88 @@ class FolderReport:
     done: tuple[str, ...]
     skipped: tuple[str, ...]
     failures: tuple[Failure, ...]
-    rows: tuple[dict[str, Any], ...]
+    passed_over: tuple[PassedOver, ...]
+    records: tuple[ImageRecord, ...]
     seconds: float
+
+    @property
+    def rows(self) -> tuple[dict[str, Cell], ...]:
+        """The lines of `lesions.csv` for the done and the skipped photographs."""
+        return tuple(lesion_rows(self.records))
+
+    @property
+    def doubtful(self) -> tuple[ImageRecord, ...]:
+        """Those of the photographs that look unlike one of a fundus."""
+        return tuple(record for record in self.records if record.doubts)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin: all that can be checked without a model is checked.
+
+    Attributes:
+        found: What the inputs hold.
+        out: The output folder.
+        wanted: What is asked of each photograph.
+        overlays: Whether to write overlays.
+        overwrite: Whether to do again what is done already.
+    """
+
+    found: Found
+    out: Path
+    wanted: Wanted
+    overlays: bool = True
+    overwrite: bool = False
+
+
+def plan_run(
+    inputs: Inputs,
+    out: str | os.PathLike[str],
+    *,
+    lesions: Asked | Iterable[Asked] | None = None,
+    threshold: float | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    overlays: bool = True,
+    recursive: bool = False,
+    overwrite: bool = False,
+    limit: int | None = None,
+    catalog: LesionCatalog | None = None,
+) -> Plan:
+    """Check what can be checked before a model is loaded; nothing is written.
+
+    Args:
+        inputs: See `segment_folder`, as for all that follows.
+        out: The output folder.
+        lesions: What is asked of each photograph.
+        threshold: For all lesions.
+        thresholds: For single ones.
+        overlays: Whether to write overlays.
+        recursive: Whether to look into sub-folders.
+        overwrite: Whether to do again what is done already.
+        limit: At most this many photographs.
+        catalog: The lesions that the model will know, if that is known.
+
+    Raises:
+        ImageError: An input is missing, or there is no image in it.
+        LesionError: The catalog does not know a lesion.
+        PromptError: A prompt or a threshold cannot be used.
+        ConfigError: The limit is below 1.
+        OutputError: The output folder can be seen to be not writable.
+    """
+    out = Path(out)
+    wanted = Wanted.of(lesions, threshold, thresholds)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"The limit is a number of photographs, at least 1, got {limit}.")
+    check_folder(out)
+    for name in TABLES:
+        if (out / name).is_dir():
+            raise OutputError(f"{out / name} is a folder. Remove it, or choose another folder.")
+    if catalog is not None:
+        file_labels(wanted.prompts(catalog), catalog)
+    found = find_photographs(inputs, out, recursive=recursive)
+    return Plan(
+        replace(found, photographs=found.photographs[:limit]), out, wanted, overlays, overwrite
+    )
 
 
 def segment_folder(
@@ -81,164 +136,170 @@ def segment_folder(
     inputs: Inputs,
     out: str | os.PathLike[str],
     *,
-    lesions: str | Sequence[str] | None = None,
-    description: str | Sequence[str] | None = None,
+    lesions: Asked | Iterable[Asked] | None = None,
     threshold: float | None = None,
+    thresholds: Mapping[str, float] | None = None,
     overlays: bool = True,
     recursive: bool = False,
     overwrite: bool = False,
+    limit: int | None = None,
     progress: bool = True,
 ) -> FolderReport:
     """Segment photographs and write masks, overlays and tables into one folder.
 
-    For each image and lesion it writes ``<name>.<ABBREVIATION>.mask.png`` and, with ``overlays``,
-    ``<name>.<ABBREVIATION>.overlay.jpg``; for each image with several lesions also
-    ``<name>.overlay.jpg`` with all of them and a legend. ``<name>`` is the image's path below the
-    input folder, its ending included, or the file's name where a file was given. Should another
-    photograph hold that name already (from another input folder, or one that differs only in case),
-    a tag made from the image's full path is added.
+    For each photograph and lesion it writes `<name>.<ABBREVIATION>.mask.png` and, with `overlays`,
+    `<name>.<ABBREVIATION>.overlay.jpg`; for each photograph with several lesions also
+    `<name>.overlay.jpg` with all of them and a legend. `<name>` is the photograph's path below the
+    input folder, its ending included, or the file's name where a file was given. A part of it that
+    some disk cannot take is changed and gets a tag; so does a name that another photograph holds.
 
-    ``lesions.csv`` has one line for each image and lesion, ``run.json`` the settings, versions,
-    times and failures. An image that fails is reported and the rest goes on. Images that are done
-    already with the same settings, and unchanged, are skipped. The run may be stopped in any way at
-    any moment: no file is left half written under its name, and the next run does what is missing.
+    `photographs.csv` has one line for each photograph, `lesions.csv` one for each photograph and
+    lesion, `index.html` a small picture of each, and `run.json` settings, versions, times, failures
+    and what was passed over. A photograph that fails is reported and the rest goes on. Those that
+    are done already with the same settings, and unchanged, are skipped. The run may be stopped in
+    any way at any moment: no file is left half written under its name, and the next run does what
+    is missing. Nothing is replaced or removed that this package has not written: what is in the way
+    is kept as `<name>.kept`.
 
     While the model works on a photograph, one thread reads the next one and another writes the last
     one: at most three photographs, and the results of two, are in memory.
 
     Args:
-        model: A ``TPDRSeg``.
-        inputs: Files, folders and glob patterns. Hidden files, the output folder and, in folders
-            and patterns, files of other than the usual image endings are passed over.
+        model: A `TPDRSeg`.
+        inputs: Files, folders and glob patterns. Hidden files, results of runs, links to folders
+            and, in folders and patterns, files of other than the usual image endings are passed
+            over; the report names them.
         out: The output folder; made if needed.
-        lesions: Names, abbreviations or aliases; by default all that the model knows.
-        description: Text to use instead of the catalog's; for exactly one lesion.
+        lesions: A name or a `Prompt`, or several; by default all that the model knows.
         threshold: Least probability of a lesion pixel, in [0, 1]; by default the model's own.
+        thresholds: The same for single lesions, by any of their names.
         overlays: Whether to write overlays.
         recursive: Whether to look into sub-folders.
         overwrite: Whether to do again what is done already.
+        limit: At most this many photographs, the first by name.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
-        What was done, skipped and failed.
+        What was done, skipped, failed and passed over.
 
     Raises:
         ImageError: An input is missing, or there is no image in it.
         LesionError: The model does not know a lesion.
-        PromptError: The description or the threshold cannot be used.
-        OutputError: The output cannot be written; the run stops and what is finished is kept.
+        PromptError: A prompt or a threshold cannot be used.
+        OutputError: The output cannot be written; the run stops and what is finished is kept. Or a
+            table could not be written at the end; then all photographs are done.
     """
-    out = Path(out)
-    check_settings(description=description, lesions=lesions, threshold=threshold)
-    check_out(out)
-    chosen = resolve_lesions(model.catalog, lesions)
-    labels = file_labels(chosen)
-    photographs = find_images(inputs, out, recursive=recursive)
-    settings = run_settings(model, chosen, description, threshold, overlays)
-    with open_store(out) as store:
-        photographs = settle_names(photographs, store)
-        for folder in {out, *((out / photograph.name).parent for photograph in photographs)}:
-            remove_leftovers(folder)
-        results = FolderResults(
-            store,
-            labels,
-            overlays,
-            settings,
-            total=len(photographs),
-            device=str(getattr(model, "device", None)),
-            dtype=str(getattr(model, "dtype", None)),
+    plan = plan_run(
+        inputs,
+        out,
+        lesions=lesions,
+        threshold=threshold,
+        thresholds=thresholds,
+        overlays=overlays,
+        recursive=recursive,
+        overwrite=overwrite,
+        limit=limit,
+        catalog=model.config.lesions,
+    )
+    return run_plan(model, plan, progress=progress)
+
+
+def run_plan(
+    model: Segmenter, plan: Plan, *, progress: bool = True, keep_memory: bool = False
+) -> FolderReport:
+    """Segment what was planned; see `segment_folder`.
+
+    Args:
+        model: A `TPDRSeg`.
+        plan: From `plan_run`.
+        progress: Whether to show a progress bar on stderr.
+        keep_memory: Whether glibc keeps freed memory while the model works, which saves time on a
+            processor; it is a setting of the whole process.
+
+    Raises:
+        LesionError, PromptError, OutputError: See `segment_folder`.
+    """
+    request = make_request(model, plan, keep_memory=keep_memory)
+    with open_store(plan.out) as store:
+        records = store.read_all()
+        found = replace(
+            plan.found, photographs=tuple(settle_names(plan.found.photographs, records))
         )
-        run = _Run(model, results, list(labels), description, threshold, overwrite)
+        log = RunLog(store, request, found, records)
+        _clean(store, log)
+        tables = Tables(log, {"device": model.origin.device, "dtype": model.origin.dtype})
+        jobs = [Job(one, records.get(one.name)) for one in found.photographs]
         try:
-            run(photographs, progress=progress)
-            results.write_tables("finished")
+            with progress_bar(len(jobs), shown=progress) as bar:
+
+                def keep(outcome: Outcome) -> None:
+                    log.keep(outcome)
+                    tables.update()
+                    bar.update()
+
+                run_locally(jobs, Step(model, request, store), keep)
+            log.check_results()
         except BaseException:
             with suppress(OutputError):
-                results.write_tables("stopped")
+                tables.write("stopped")
             raise
+        tables.write("finished")
         return FolderReport(
-            out=out,
-            done=tuple(results.done),
-            skipped=tuple(results.skipped),
-            failures=tuple(results.failures),
-            rows=results.rows,
-            seconds=results.seconds,
+            out=plan.out,
+            done=tuple(log.done),
+            skipped=tuple(log.skipped),
+            failures=tuple(log.failures),
+            passed_over=found.passed_over,
+            records=log.results,
+            seconds=log.seconds,
         )
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A photograph that is ready for the model."""
+def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> FolderRequest:
+    """Return what is done with each photograph of a plan by this model.
 
-    photograph: Photograph
-    sha256: str
-    view: View
+    Raises:
+        LesionError: The model does not know a lesion.
+        PromptError: A prompt or a threshold cannot be used.
+    """
+    catalog = model.config.lesions
+    prompts = plan.wanted.prompts(catalog)
+    return FolderRequest(
+        prompts=prompts,
+        labels=file_labels(prompts, catalog),
+        overlays=plan.overlays,
+        overwrite=plan.overwrite,
+        keep_memory=keep_memory,
+        settings={
+            "version": __version__,
+            "model": model.origin.model_id,
+            "revision": model.origin.revision,
+            "fingerprint": model.fingerprint(),
+            "lesions": [
+                _setting(model, prompt)
+                for prompt in sorted(prompts, key=lambda prompt: prompt.lesion)
+            ],
+            "overlays": plan.overlays,
+        },
+    )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The three stages of each photograph: reading, the model, writing."""
+def _setting(model: Segmenter, prompt: Prompt) -> Setting:
+    """What decides the results of one lesion."""
+    return {
+        "lesion": prompt.lesion,
+        "texts": list(prompt_texts(prompt, model.config)),
+        "threshold": prompt_threshold(prompt, model.config),
+    }
 
-    model: Segmenter
-    results: FolderResults
-    lesions: list[str]
-    description: str | Sequence[str] | None
-    threshold: float | None
-    overwrite: bool
 
-    def __call__(self, photographs: Sequence[Photograph], *, progress: bool) -> None:
-        """Take the photographs through the stages, which work beside each other."""
-        with (
-            tqdm(total=len(photographs), disable=not progress, unit="image") as bar,
-            Background[_Opened | Skipped | Failed]("tp-drseg-reader") as reader,
-            Background[None]("tp-drseg-writer") as writer,
-        ):
-            reader.start(self._read, photographs[0])
-            for following in [*photographs[1:], None]:
-                taken = reader.take()
-                if following is not None:
-                    reader.start(self._read, following)
-                outcome = self._segment(taken)
-                writer.start(self.results.keep, outcome)
-                del taken, outcome  # the next ones need the memory
-                bar.update()
-            writer.take()
-
-    def _read(self, photograph: Photograph) -> _Opened | Skipped | Failed:
-        sha256 = attempt(photograph, lambda: file_hash(photograph.path))
-        if isinstance(sha256, Failed):
-            return replace(sha256, is_readable=False)
-        if not self.overwrite and self.results.is_done(photograph, sha256):
-            return Skipped(photograph)
-        return attempt(photograph, lambda: self._open(photograph, sha256))
-
-    def _open(self, photograph: Photograph, sha256: str) -> _Opened:
-        # No warnings: they are no safe way out of a thread. The view says what is to be said.
-        view = self.model.open(photograph.path, keep=False, warn=False)
-        view.prepare()
-        return _Opened(photograph, sha256, view)
-
-    def _segment(self, taken: _Opened | Skipped | Failed) -> Outcome:
-        if not isinstance(taken, _Opened):
-            return taken
-        if taken.view.doubt is not None:
-            logger.warning("%s: %s", taken.photograph.name, taken.view.doubt)
-        return attempt(taken.photograph, lambda: self._ask(taken))
-
-    def _ask(self, taken: _Opened) -> Segmented:
-        start = time.perf_counter()
-        with taken.view as view:
-            if self.description is None:
-                results = view.segment(self.lesions, threshold=self.threshold)
-            else:
-                result = view.segment(
-                    self.lesions[0], description=self.description, threshold=self.threshold
-                )
-                results = {result.lesion: result}
-        return Segmented(
-            photograph=taken.photograph,
-            sha256=taken.sha256,
-            results=results,
-            warnings=[] if taken.view.doubt is None else [taken.view.doubt],
-            seconds=time.perf_counter() - start,
-        )
+def _clean(store: RecordStore, log: RunLog) -> None:
+    """Remove what a killed run left half written where this one will write."""
+    names = [photograph.name for photograph in log.found.photographs]
+    folders = {store.out}
+    for name in [*names, *(file.name for r in log.records.values() for file in r.files)]:
+        with suppress(OutputError):  # it is said when the photograph's turn comes
+            folders.add(confined(store.out, name).parent)
+    for folder in folders:
+        with suppress(OSError):  # a path that is too long
+            remove_leftovers(folder)

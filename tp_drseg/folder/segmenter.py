@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tp_drseg.lesions import LesionCatalog
+    from tp_drseg.config import TPDRSegConfig
+    from tp_drseg.inference.request import Asked
+    from tp_drseg.inference.result import Origin
+    from tp_drseg.inference.results import Segmentations
 
 
-class View(Protocol):
-    """An open photograph; ``FundusView`` is one."""
+class Session(Protocol):
+    """An open photograph; an `ImageSession` is one."""
 
     @property
     def doubt(self) -> str | None:
@@ -22,30 +27,27 @@ class View(Protocol):
         """Make what the model will need, without the model; may run beside it, in a thread."""
         ...
 
-    def __enter__(self) -> View: ...
-    def __exit__(self, *error: object) -> None: ...
+    def segment_many(self, lesions: Iterable[Asked] | None = None) -> Segmentations:
+        """Segment several lesions."""
+        ...
 
-    def segment(
-        self,
-        lesion: str | Sequence[str] | None = None,
-        *,
-        description: str | Sequence[str] | None = None,
-        threshold: float | None = None,
-    ) -> Any:
-        """A ``Segmentation``, or for a list of lesions a dict of them."""
+    def close(self) -> None:
+        """Free what is kept."""
         ...
 
 
 class Segmenter(Protocol):
-    """A model; ``TPDRSeg`` is one."""
+    """A model; a `TPDRSeg` is one."""
 
     @property
-    def catalog(self) -> LesionCatalog: ...  # noqa: D102
+    def config(self) -> TPDRSegConfig: ...  # noqa: D102
     @property
-    def model_id(self) -> str: ...  # noqa: D102
-    @property
-    def revision(self) -> str | None: ...  # noqa: D102
+    def origin(self) -> Origin: ...  # noqa: D102
 
-    def open(self, image: Path, /, *, keep: bool = True, warn: bool = True) -> View:
-        """Read a photograph; ``keep`` its features for more questions, ``warn`` of a doubt."""
+    def fingerprint(self) -> str:
+        """Return a hash of configuration and weights, which tells this model from any other."""
+        ...
+
+    def open_quietly(self, image: NDArray[np.uint8], /) -> Session:
+        """Open a photograph to be asked once, without a warning."""
         ...

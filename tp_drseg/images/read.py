@@ -39,9 +39,11 @@ ImageSource: TypeAlias = Union[
     Image.Image,
     NDArray[Any],
     "Tensor",
+    FileBytes,
 ]
-"""What a photograph may come as: a path; a file's bytes; a binary file, open; a PIL image; an array
-``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``; or a tensor ``(3, H, W)``."""
+"""What a photograph may come as: a path; a file's bytes, as they are or as ``read_file`` gives
+them; a binary file, open; a PIL image; an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
+``(H, W, 4)``; or a tensor ``(3, H, W)``."""
 
 _WHAT: Final = "photograph"
 _TURNS: Final = {  # of EXIF's orientations: mirrored first, then turned by quarters to the left
@@ -134,6 +136,8 @@ def read_source(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> SourceI
     limit = file_limit(max_pixels)
     if isinstance(source, str | os.PathLike):
         return _of_file(read_file(source, limit, what=_WHAT), max_pixels)
+    if isinstance(source, FileBytes):
+        return _of_file(source, max_pixels)
     if isinstance(source, bytes | bytearray | memoryview):
         if not len(source):
             raise ImageError("The photograph's bytes are empty. Read its file again.")

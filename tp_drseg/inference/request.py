@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import PromptError
 from tp_drseg.lesions import LesionCatalog
 
@@ -139,6 +140,21 @@ def as_prompt(asked: Asked, catalog: LesionCatalog) -> Prompt:
         asked.boxes,
         asked.threshold,
     )
+
+
+def prompt_texts(prompt: Prompt, config: TPDRSegConfig) -> tuple[str, ...]:
+    """Return the texts that a model with this configuration is asked with."""
+    if prompt.descriptions:
+        return tuple(prompt.descriptions)
+    lesion = config.lesions.resolve(prompt.lesion)
+    return lesion.texts if config.inference.text == "description" else (lesion.name,)
+
+
+def prompt_threshold(prompt: Prompt, config: TPDRSegConfig) -> float:
+    """Return the prompt's own threshold, or the operating point of its lesion, in [0, 1]."""
+    if prompt.threshold is not None:
+        return prompt.threshold
+    return config.inference.threshold(prompt.lesion)
 
 
 def check_texts(texts: Sequence[str] | str) -> tuple[str, ...]:

@@ -18,7 +18,15 @@ from tp_drseg.images import FieldOfView, ImageSource, read_fundus
 from tp_drseg.inference.geometry import Geometry
 from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
-from tp_drseg.inference.request import Asked, Prompt, as_prompt, as_prompts, check_texts
+from tp_drseg.inference.request import (
+    Asked,
+    Prompt,
+    as_prompt,
+    as_prompts,
+    check_texts,
+    prompt_texts,
+    prompt_threshold,
+)
 from tp_drseg.inference.result import Origin, Segmentation
 from tp_drseg.inference.results import Segmentations
 from tp_drseg.inference.tile_logits import TextPrompt, TileLogits
@@ -122,8 +130,8 @@ class ImageSession:
                 Segmentation(
                     lesion=prompt.lesion,
                     abbreviation=catalog.resolve(prompt.lesion).abbreviation,
-                    texts=self._texts(prompt),
-                    threshold=self._threshold(prompt),
+                    texts=prompt_texts(prompt, self.config),
+                    threshold=prompt_threshold(prompt, self.config),
                     probability=own,
                     working_prior=prior,
                     frame=self.geometry.frame,
@@ -159,7 +167,7 @@ class ImageSession:
         """Return probability `(L, h, w)` and prior `(1, L, h, w)` in the padded working frame."""
         placed = [PlacedPoints.place(prompt, self.geometry.frame) for prompt in prompts]
         catalog = self.config.lesions
-        asked = [TextPrompt(catalog.index(p.lesion), self._texts(p)) for p in prompts]
+        asked = [TextPrompt(catalog.index(p.lesion), prompt_texts(p, self.config)) for p in prompts]
         self.prepare()
         with torch.inference_mode():
             priors = self._working_priors([prompt.texts for prompt in asked])
@@ -210,14 +218,6 @@ class ImageSession:
     @cached_property
     def _tile_logits(self) -> TileLogits:
         return TileLogits(self.network, self.geometry.tiles, KEPT_BYTES)
-
-    def _texts(self, prompt: Prompt) -> tuple[str, ...]:
-        return tuple(prompt.descriptions) or self.config.prompt_texts(prompt.lesion)
-
-    def _threshold(self, prompt: Prompt) -> float:
-        if prompt.threshold is not None:
-            return prompt.threshold
-        return self.config.inference.threshold(prompt.lesion)
 
 
 def encode_together(sessions: Sequence[ImageSession], tiles_at_once: int) -> None:

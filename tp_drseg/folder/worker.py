@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Background(Generic[Result]):
+class Worker(Generic[Result]):
     """A thread that holds one job, or its result, and no more.
 
     Use it in a ``with`` block, whose end waits for the job, so that no thread outlives it. An error
@@ -31,18 +31,18 @@ class Background(Generic[Result]):
         self._job = self._pool.submit(work, *arguments)
 
     def take(self) -> Result:
-        """Wait for the job and give its result away.
+        """Wait for the job and return its result, which is not kept.
 
         Raises:
             RuntimeError: No job was started since the last one was taken.
         """
         if self._job is None:
-            raise RuntimeError("no job was started")
+            raise RuntimeError("There is no job to wait for.")
         result = self._job.result()
         self._job = None  # it would keep the result in memory
         return result
 
-    def __enter__(self) -> Background[Result]:
+    def __enter__(self) -> Worker[Result]:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tp_drseg.folder import background
-from tp_drseg.folder.background import Background
+from tp_drseg.folder import worker
+from tp_drseg.folder.worker import Worker
 
 
 def threads() -> list[str]:
@@ -23,7 +23,7 @@ def test_it_works_while_the_caller_goes_on() -> None:
         assert go.wait(10)
         return f"{name} in {threading.current_thread().name}"
 
-    with Background[str]("beside") as thread:
+    with Worker[str]("beside") as thread:
         thread.start(work, "done")
         go.set()  # a job in this thread would wait for this in vain
         assert thread.take() == "done in beside_0"
@@ -34,7 +34,7 @@ def test_it_works_while_the_caller_goes_on() -> None:
 
 def test_one_job_at_a_time() -> None:
     said: list[int] = []
-    with Background[None]("beside") as thread:
+    with Worker[None]("beside") as thread:
         for number in range(5):
             thread.start(said.append, number)
             assert said[:number] == list(range(number))
@@ -47,7 +47,7 @@ def test_an_error_comes_with_its_type(where: str, error: type[BaseException]) ->
     def fail() -> None:
         raise error("full")
 
-    with Background[None]("beside") as thread, pytest.raises(error, match="full"):
+    with Worker[None]("beside") as thread, pytest.raises(error, match="full"):
         thread.start(fail)
         thread.take() if where == "take" else thread.start(fail)
     assert not threads()
@@ -60,7 +60,7 @@ def test_an_error_of_the_block_waits_for_the_job() -> None:
         assert go.wait(10)
         done.set()
 
-    with pytest.raises(ValueError, match="mine"), Background[None]("beside") as thread:
+    with pytest.raises(ValueError, match="mine"), Worker[None]("beside") as thread:
         thread.start(work)
         threading.Timer(0.01, go.set).start()
         raise ValueError("mine")
@@ -72,7 +72,7 @@ def test_a_result_that_is_taken_is_not_held() -> None:
     class Large:
         pass
 
-    with Background[Large]("beside") as thread:
+    with Worker[Large]("beside") as thread:
         thread.start(Large)
         held = weakref.ref(thread.take())
         thread.start(Large)  # it has let go of the job before when it takes up another
@@ -96,8 +96,8 @@ def test_no_interrupt_leaves_the_thread_behind(monkeypatch: pytest.MonkeyPatch) 
         assert go.wait(10)
         ended.set()
 
-    monkeypatch.setattr(background, "wait", wait)
-    with pytest.raises(KeyboardInterrupt), Background[None]("beside") as thread:
+    monkeypatch.setattr(worker, "wait", wait)
+    with pytest.raises(KeyboardInterrupt), Worker[None]("beside") as thread:
         thread.start(work)
         raise KeyboardInterrupt
     assert not presses

@@ -1,4 +1,4 @@
-"""``tp-drseg explain``: where a photograph looks like a text."""
+"""`tp-drseg prior-map`: where a photograph looks like a text."""
 
 from __future__ import annotations
 
@@ -18,16 +18,24 @@ from tp_drseg.cli._options import (
     RevisionOption,
     VerboseOption,
 )
-from tp_drseg.errors import OutputError, PromptError
+from tp_drseg.errors import OutputError
+
+EXAMPLES = """\b
+Examples:
+  tp-drseg prior-map eye.jpg "tiny round red dots" -o dots.png
+  tp-drseg prior-map eye.jpg "yellowish-white deposits" -o deposits.png --raw"""
 
 
-def explain(
+def prior_map(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The photograph.")],
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="Any text, such as 'yellowish-white deposits'.")
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The picture to write: .png, .jpg or .tif.")
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="The picture to write: .png, .jpg or .tif."
+        ),
     ],
     raw: Annotated[
         bool, typer.Option("--raw", help="Write the prior itself as grey PNG, 0 to 255.")
@@ -44,29 +52,33 @@ def explain(
     The prior is relative to the photograph: its highest value stands for the best match in this
     image, whether or not what the text describes is there.
     """
+    from tp_drseg._runtime.text import one_line
     from tp_drseg.export import draw_heat_map, save_map, save_picture
     from tp_drseg.images import read_image
+    from tp_drseg.inference.request import check_texts
 
-    if not text.strip():
-        raise PromptError("the text is empty: say what to look for")
+    check_texts(text)
     _check_out(out, image, (".png",) if raw else (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
-    photograph = read_image(image)
-    prior = _model.load_model(model, revision, device, dtype).explain(photograph, text)
-    if raw:
-        save_map(prior, out)
-    else:
-        save_picture(draw_heat_map(photograph, prior), out)
-    typer.echo(f"Wrote {out}")
+    read_image(image)  # what is wrong with it is said before the slow start
+    with _model.load_model(model, revision, device, dtype).load_image(image) as session:
+        prior = session.prior_map(text)
+        if raw:
+            save_map(prior, out)
+        else:
+            save_picture(draw_heat_map(session.image, prior), out)
+    typer.echo(f"Wrote {one_line(str(out))}")
 
 
 def _check_out(out: Path, image: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a file that can be seen to be not writable before the model is loaded."""
-    from tp_drseg.folder.run import check_out
+    from tp_drseg._runtime.files import check_folder
 
     if out.suffix.lower() not in suffixes:
-        raise OutputError(f"cannot write {out}: the name must end in {' or '.join(suffixes)}")
+        raise OutputError(f"{out} cannot be written: its name must end in {' or '.join(suffixes)}.")
     if out.is_dir():
-        raise OutputError(f"cannot write {out}: it is a folder; give the name of a file")
+        raise OutputError(f"{out} cannot be written: it is a folder. Give the name of a file.")
     if out.exists() and image.exists() and out.samefile(image):
-        raise OutputError(f"cannot write {out}: it is the photograph itself; choose another name")
-    check_out(out.parent)
+        raise OutputError(
+            f"{out} cannot be written: it is the photograph itself. Choose another name."
+        )
+    check_folder(out.parent)
