@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,41 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(linked), f"{page.name}: no heading for {target}"
 
 
-@every_page
-def test_python_blocks_parse(page: Path) -> None:
-    for block in blocks(page, "python"):
-        ast.parse(block)
+def python_blocks(page: Path) -> list[tuple[str, str]]:
+    """Python blocks with the reason why one is not run, which stands in a comment before it."""
+    found = re.findall(
+        r"(?:^<!-- not run: ([^\n]*) -->\n)?^```python\n(.*?)^```$",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return [(body, reason) for reason, body in found]
+
+
+WITH_PYTHON = [page for page in PAGES if python_blocks(page)]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_python_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of a page run one after the other, as a reader would, where the examples are."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name, example in (("fundus", "retina_with_lesions"), ("healthy", "retina")):
+        shutil.copy(ROOT / "examples" / f"{example}.jpg", tmp_path / f"{name}.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__docs__"}
+    run = 0
+    for number, (body, reason) in enumerate(python_blocks(page), 1):
+        code = compile(body, f"{page.name}, Python block {number}", "exec")
+        if not reason:
+            exec(code, names)
+            run += 1
+    assert run, f"no block of {page.name} is run"
+
+
+def test_blocks_that_are_not_run_say_why() -> None:
+    reasons = [reason for page in PAGES for _, reason in python_blocks(page) if reason]
+    assert reasons and all(len(reason) > 10 for reason in reasons)
 
 
 @every_page

@@ -130,7 +130,7 @@ class Segmentation:
 
     @property
     def text(self) -> str:
-        """The descriptions, joined by ` | `."""
+        """The descriptions, joined by a vertical bar."""
         return " | ".join(self.texts)
 
     @property
