@@ -38,7 +38,7 @@ class SegmentationSummary:
         >>> from tp_drseg import TPDRSeg
         >>> model = TPDRSeg.from_pretrained()
         >>> summary = model.segment("examples/retina_with_lesions.jpg", "EX").summary()
-        >>> summary.mask.shape, summary.mask.sum() == summary.area_px
+        >>> summary.mask.shape, int(summary.mask.sum()) == summary.area_px
         ((1411, 1411), True)
     """
 
