@@ -17,6 +17,7 @@ from tp_drseg.cli import app
 from tp_drseg.config.base import FrozenConfig
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tp_drseg"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM: Any = typer.main.get_command(app)
@@ -88,6 +89,17 @@ def test_python_blocks_run(
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for name, example in (("fundus", "retina_with_lesions"), ("healthy", "retina")):
         shutil.copy(ROOT / "examples" / f"{example}.jpg", tmp_path / f"{name}.jpg")
+    for number in range(2):  # an annotated data set of one's own, and a model of one's own
+        for kind, picture in (("images", "retina_with_lesions.jpg"), ("masks", "")):
+            source = ROOT / "examples" / ("masks" if kind == "masks" else "")
+            for file in source.rglob(picture or "*.png"):
+                copy = tmp_path / "my-photographs" / kind / file.relative_to(source)
+                copy = copy.with_stem(f"eye{number}")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+    shutil.copytree(PACKAGE / "weights", tmp_path / "runs" / "mine" / "model")
+    (tmp_path / "healthy").mkdir()
+    shutil.copy(ROOT / "examples" / "retina.jpg", tmp_path / "healthy")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__docs__"}
     run = 0
@@ -196,15 +208,18 @@ def test_catalog_page_lists_the_catalog() -> None:
 
 
 def test_ci_runs_what_the_readme_says() -> None:
-    first, second = (block.splitlines() for block in blocks(ROOT / "README.md", "")[:2])
-    install, segment = first
-    assert install == "pip install ."
-    assert second == ["pip install '.[test]'", "pytest"]
-    script = (ROOT / ".ci" / "run").read_text().splitlines()
-    steps = [
-        second[0].replace("pip install", "python -m pip install --quiet"),
-        second[1],
-        segment.replace("--out results", '--out "$work/results"'),
+    """Two lines to copy: one installs and does the main job, one installs and passes the tests."""
+    lines = [block.strip() for block in blocks(ROOT / "README.md", "")[:2]]
+    assert not any("\n" in line for line in lines)
+    first, second = (line.split(" && ") for line in lines)
+    environment = ["python3 -m venv .venv", ". .venv/bin/activate"]
+    assert first[:2] == second[:2] == environment
+    assert first[2:] == [
+        "pip install -c constraints.txt .",
+        "tp-drseg segment examples --out results",
     ]
-    assert segment.startswith("tp-drseg segment") and "--out results" in segment
-    assert [line for line in script if line in steps] == steps
+    assert second[2:] == ["pip install -c constraints.txt '.[test]'", "pytest -n auto"]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert "python -m pip install --quiet -c constraints.txt '.[test]'" in script
+    assert "pytest -n auto" in script
+    assert 'tp-drseg segment examples --out "$work/results"' in script
