@@ -73,6 +73,7 @@ def test_orientation_that_has_no_meaning_turns_nothing(turn: int) -> None:
         {"exif": b"Exif\0\0II*\0\xff\xff\xff\xff"},
         {"exif": b"Exif\0\0II*\0\x08\0\0\0\xff\xff"},
         {"exif": exif(6).tobytes()[:20]},
+        {"exif": b"Exif\0\0MM\0+\0\0\0\0" + b"\xff" * 8},
         {"Raw profile type exif": "\nexif\n8\nno digits"},
         {"xmp": b'tiff:Orientation="x"'},
     ],

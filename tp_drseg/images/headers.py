@@ -132,6 +132,8 @@ def read_directory(data: bytes) -> TiffDirectory:
     # the formats of an offset, of the number of entries, of an entry
     offset, number, entry = ("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s")
     (at,) = struct.unpack_from(order + offset, data, 8 if big else 4)
+    if at > len(data):  # an offset may be too large for an index
+        raise ValueError("the directory lies outside of the file")
     (entries,) = struct.unpack_from(order + number, data, at)
     at += struct.calcsize(order + number)
     size = struct.calcsize(order + entry)
