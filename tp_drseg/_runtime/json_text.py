@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from tp_drseg._runtime.text_file import read_text
 from tp_drseg.errors import ConfigError, TPDRSegError
 
 MOST_BYTES = 32 << 20
-_DEEPEST = 32
+DEEPEST = 32
+"""How many levels plain data from outside may be nested, in JSON and in YAML."""
 
 
 def read_json(
     path: Path, limit: int = MOST_BYTES, *, error: type[TPDRSegError] = ConfigError
 ) -> object:
-    """Return what a JSON file holds.
+    """Return what a JSON file holds, see `parse_json`.
 
     Args:
         path: The file, in UTF-8.
@@ -24,17 +28,7 @@ def read_json(
     Raises:
         TPDRSegError: The file is missing, too large or no JSON; of the class `error`.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-        if len(content) > limit:
-            raise error(f"{path} is larger than {limit:,} bytes, the most that is read.")
-        text = content.decode("utf-8")
-    except OSError as cause:
-        raise error(f"{path} cannot be read: {cause.strerror or cause}.") from cause
-    except UnicodeDecodeError as cause:
-        raise error(f"{path} is not UTF-8: {cause.reason} at byte {cause.start}.") from cause
-    return parse_json(text, str(path), error=error)
+    return parse_json(read_text(path, limit, error=error), str(path), error=error)
 
 
 def parse_json(text: str, where: str, *, error: type[TPDRSegError] = ConfigError) -> object:
@@ -46,32 +40,21 @@ def parse_json(text: str, where: str, *, error: type[TPDRSegError] = ConfigError
         error: The class of what is raised.
 
     Raises:
-        TPDRSegError: The text is no JSON, names a key twice, holds NaN, an infinity or a number of
-            thousands of digits, or is nested deeper than 32 levels; of the class `error`.
+        TPDRSegError: The text is no JSON, names a key twice, holds NaN, an infinity, half of a
+            surrogate pair or a number of thousands of digits, or is nested deeper than `DEEPEST`
+            levels; of the class `error`.
 
     Example:
         >>> parse_json('{"steps": 3}', "run.json")
         {'steps': 3}
     """
-
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise _RefusedError(f"names {twice[:60]!r} twice")
-        return found
-
-    def refuse(word: str) -> object:
-        raise _RefusedError(f"holds {word}, which is not JSON")
-
     try:
-        data: object = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
-        _check_depth(data)
+        data: object = json.loads(text, object_pairs_hook=_named_once, parse_constant=_no_constant)
+        _check(data)
     except _RefusedError as cause:
         raise error(f"{where} {cause}.") from None
     except RecursionError:
-        raise error(f"{where} is nested deeper than {_DEEPEST} levels.") from None
+        raise error(f"{where} is nested deeper than {DEEPEST} levels.") from None
     except json.JSONDecodeError as cause:
         raise error(
             f"{where} is not valid JSON: {cause.msg} in line {cause.lineno}, column {cause.colno}."
@@ -85,18 +68,34 @@ class _RefusedError(Exception):
     """What is wrong with a text that `json` itself would take."""
 
 
-def _check_depth(data: object) -> None:
+def _named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise _RefusedError(f"names {twice[:60]!r} twice")
+    return found
+
+
+def _no_constant(word: str) -> object:
+    raise _RefusedError(f"holds {word}, which is not JSON")
+
+
+def _check(data: object) -> None:
     level: list[object] = [data]
-    for _ in range(_DEEPEST + 1):
-        inner: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-            elif isinstance(item, float) and item in (float("inf"), float("-inf")):
-                raise _RefusedError("holds a number too large for a float")
-        if not inner:
-            return
-        level = inner
-    raise _RefusedError(f"is nested deeper than {_DEEPEST} levels")
+    for depth in range(DEEPEST + 1):
+        if depth == DEEPEST and any(isinstance(item, (dict, list)) for item in level):
+            raise _RefusedError(f"is nested deeper than {DEEPEST} levels")
+        level = [inner for item in level for inner in _inside(item)]
+
+
+def _inside(item: object) -> Iterator[object]:
+    if isinstance(item, dict):
+        yield from item
+        yield from item.values()
+    elif isinstance(item, list):
+        yield from item
+    elif isinstance(item, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in item):
+            raise _RefusedError("holds half of a surrogate pair, which is no text")
+    elif isinstance(item, float) and item in (float("inf"), float("-inf")):
+        raise _RefusedError("holds a number too large for a float")

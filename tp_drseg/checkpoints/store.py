@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from tp_drseg._runtime.files import atomic_write, make_folder, output_error, write_text
+from tp_drseg._runtime.json_text import MOST_BYTES
+from tp_drseg._runtime.text_file import read_text
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import CheckpointError, ConfigError
 from tp_drseg.modules.network import TPDRSegNetwork
@@ -35,9 +37,10 @@ def read_config(path: Path) -> TPDRSegConfig:
     Raises:
         ConfigError: It is not a valid configuration; names the file.
     """
+    text = read_text(path, MOST_BYTES)
     try:
-        return TPDRSegConfig.from_json(path.read_text(encoding="utf-8"))
-    except (ConfigError, UnicodeDecodeError, OSError) as error:
+        return TPDRSegConfig.from_json(text)
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

@@ -9,18 +9,10 @@ import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
+from tp_drseg._runtime.text_file import READ_FLAGS
 from tp_drseg.errors import ImageError
-
-# A pipe or a device must not hold the open up; Windows would translate line ends.
-_FLAGS: Final = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +55,7 @@ def read_file(
     if not location.strip():
         raise ImageError(f"The path of the {what} is empty. Give the path of a file.")
     try:
-        descriptor = os.open(location, _FLAGS)
+        descriptor = os.open(location, READ_FLAGS)
         try:
             status = os.fstat(descriptor)
             _refuse_other_kinds(status, name, limit)

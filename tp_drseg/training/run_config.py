@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainValidator, ValidationInfo, create_model, model_validator
 
-from tp_drseg._runtime.extras import require
-from tp_drseg._runtime.files import write_text
-from tp_drseg._runtime.yaml_file import read_yaml
+from tp_drseg._runtime.yaml_file import read_yaml, write_yaml
 from tp_drseg.config import ArchitectureConfig, InferenceConfig
 from tp_drseg.config.base import FrozenConfig, shown
 from tp_drseg.errors import ConfigError
@@ -189,11 +186,7 @@ def write_run(config: RunConfig, path: Path) -> None:
         OutputError: The file cannot be written.
         MissingExtraError: The extra `train` is not installed.
     """
-    require("train", "yaml")
-    import yaml
-
-    data = json.loads(config.model_dump_json())  # YAML knows no tuples
-    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    write_yaml(config.model_dump(mode="json"), path)
 
 
 def recipe(name: str) -> Path:
