@@ -48,7 +48,7 @@ def show_report(report: FolderReport) -> None:
     for name, rows in lesions.items():
         area = sum(row.area_percent for row in rows) / len(rows)
         found = f"{sum(row.regions > 0 for row in rows)} of {len(rows)}"
-        table.append((name, found, str(sum(row.regions for row in rows)), f"{area:.3f}"))
+        table.append((one_line(name), found, str(sum(row.regions for row in rows)), f"{area:.3f}"))
     if table:
         show_table(["lesion", "images with it", "regions", "mean area, % of field of view"], table)
     if report.doubtful:
