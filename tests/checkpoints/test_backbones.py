@@ -244,7 +244,7 @@ def test_wrong_clip_names(named_clip: str, name: str, message: str) -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path, vit_model: TPDRSeg, clip_architectures: Any) -> dict[str, Path]:
+def files(tmp_path: Path, vit_model: TPDRSeg, clip_architectures: Any) -> dict[str, Any]:
     """A SAM and a CLIP, as arguments of `from_backbones`."""
     torch.save(sam_of(vit_model), tmp_path / "sam.pth")
     folder = tmp_path / "clip"
@@ -255,7 +255,7 @@ def files(tmp_path: Path, vit_model: TPDRSeg, clip_architectures: Any) -> dict[s
     return {"sam": tmp_path / "sam.pth", "clip": folder}
 
 
-def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegConfig) -> None:
+def test_starts_a_model_from_files(files: dict[str, Any], vit_config: TPDRSegConfig) -> None:
     model = TPDRSeg.from_backbones(
         **files, config=vit_config, changes={"architecture": {"sparse_tokens": 2}}
     )
@@ -270,7 +270,7 @@ def test_starts_a_model_from_files(files: dict[str, Path], vit_config: TPDRSegCo
 
 
 def test_the_clip_given_replaces_that_of_the_config(
-    files: dict[str, Path], vit_config: TPDRSegConfig, clip_architectures: Any
+    files: dict[str, Any], vit_config: TPDRSegConfig, clip_architectures: Any
 ) -> None:
     other = CLIPConfig(architecture=clip_architectures["resnet"], image_size=96, features="token")
     model = TPDRSeg.from_backbones(**files, config=vit_config.replace(architecture={"clip": other}))
@@ -278,20 +278,20 @@ def test_the_clip_given_replaces_that_of_the_config(
 
 
 def test_config_of_another_size_does_not_fit(
-    files: dict[str, Path], vit_config: TPDRSegConfig
+    files: dict[str, Any], vit_config: TPDRSegConfig
 ) -> None:
     with pytest.raises(CheckpointError, match=r"(?s)SAM's image_encoder.*pos_embed"):
         TPDRSeg.from_backbones(**files, config=vit_config.replace(architecture={"image_size": 32}))
 
 
 def test_clip_that_does_not_fit_its_own_config(
-    files: dict[str, Path], vit_config: TPDRSegConfig
+    files: dict[str, Any], vit_config: TPDRSegConfig
 ) -> None:
     save_file({"logit_scale": torch.zeros(())}, files["clip"] / "clip.safetensors")
     with pytest.raises(CheckpointError, match=r"(?s)CLIP .*visual\.proj"):
         TPDRSeg.from_backbones(**files, config=vit_config)
 
 
-def test_unknown_field(files: dict[str, Path], vit_config: TPDRSegConfig) -> None:
+def test_unknown_field(files: dict[str, Any], vit_config: TPDRSegConfig) -> None:
     with pytest.raises(ConfigError, match="colour"):
         TPDRSeg.from_backbones(**files, config=vit_config, changes={"colour": "red"})

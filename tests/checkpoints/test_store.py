@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -308,6 +308,7 @@ def test_figures_become_the_hub_s(make_model: Callable[..., TPDRSeg]) -> None:
     )
     model = make_model(scores=(score,))
     card = ModelCard(model_card(model.config, model.network))
+    assert isinstance(card.data, ModelCardData)
     (result,) = card.data.eval_results or []
     assert (result.metric_value, result.dataset_type) == (0.824, "idrid")
     assert "model-index" in str(card).split("---")[1]

@@ -273,9 +273,9 @@ def test_what_is_kept_is_bounded(
     with model.load_image(lesions) as session:
         found = [session.segment(prompt).probability for prompt in prompts]
         again = [session.segment(prompt).probability for prompt in prompts]
-        caches = [session._tile_logits._images, session._tile_logits._prompted]
-        assert sum(cache.size for cache in caches) + session._tile_logits._logits.size <= limit
-        assert session._tile_logits._logits.size > 0
+        kept = session._tile_logits
+        assert kept._images.size + kept._prompted.size + kept._logits.size <= limit
+        assert kept._logits.size > 0
     for one, other in zip(found, again, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -84,7 +84,7 @@ def test_every_level_and_the_image_have_a_say() -> None:
     for level in levels:
         level.requires_grad_(True)
     # what a single pixel of the result, in the middle of the upper left cell, depends on
-    head.features(image, levels)[0, :, 3, 3].sum().backward()
+    head.features(image, levels)[0, :, 3, 3].sum().backward()  # type: ignore[no-untyped-call]
     for given, stride in zip([image, *levels], (1, 4, 8, 16), strict=True):
         assert given.grad is not None
         touched = given.grad.abs().sum(dim=(0, 1)) > 0

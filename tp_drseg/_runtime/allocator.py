@@ -83,7 +83,7 @@ _blocks = _Blocks()
 
 
 def _settings_before() -> dict[int, int]:
-    """What the environment asks of glibc, and its own values for the rest; it tells neither."""
+    """Return what the environment asks of glibc, and its own values for the rest."""
     tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
     asked = {name: value for name, _, value in (item.partition("=") for item in tunables)}
     settings = dict(_DEFAULTS)
@@ -101,7 +101,7 @@ def _set(values: dict[int, int]) -> bool:
 
 @functools.cache
 def _glibc() -> ctypes.CDLL | None:
-    """The C library, if it is the one that has these options."""
+    """Return the C library, if it is the one that has these options."""
     if not sys.platform.startswith("linux"):
         return None
     try:

@@ -15,7 +15,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def pick_device(device: str | torch.device) -> torch.device:
-    """The device that a name stands for; `auto` is CUDA, then Apple's MPS, then the CPU.
+    """Return the device that a name stands for; `auto` is CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         ConfigError: for a name that torch does not know or a device that is not there.
@@ -48,7 +48,7 @@ def takes_bf16(device: torch.device) -> bool:
 
 
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The type that a name stands for; `auto` is bf16 where the device takes it, else float32.
+    """Return the type that a name stands for; `auto` is bf16 where that is native, else float32.
 
     What was chosen and why goes into the log.
 

@@ -8,7 +8,7 @@ from tp_drseg.errors import MissingExtraError
 
 
 def require(extra: str, *modules: str) -> None:
-    """Makes sure that the modules of an extra are installed; imports nothing.
+    """Make sure that the modules of an extra are installed; imports nothing.
 
     Raises:
         MissingExtraError: when one is not; the message says how to install the extra.

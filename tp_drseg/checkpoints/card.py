@@ -109,7 +109,7 @@ def _point(point: OperatingPoint | None) -> str:
 
 
 def _choice(points: Mapping[str, OperatingPoint]) -> list[str]:
-    """What the operating points are, and on which photographs each was chosen."""
+    """Return what the operating points are, and on which photographs each was chosen."""
     lines = [
         "A pixel is marked when its probability is at least the operating point. In brackets: what "
         "it gave on the photographs it was chosen on, as the share of the lesion's pixels that are "
@@ -124,7 +124,7 @@ def _choice(points: Mapping[str, OperatingPoint]) -> list[str]:
 
 
 def _facts(training: Mapping[str, Any]) -> list[str]:
-    """A section for each group of facts: text as a paragraph, a mapping as a table."""
+    """Return a section for each group of facts: text as a paragraph, a mapping as a table."""
     lines: list[str] = []
     for title, value in training.items():
         lines += [f"## {title}", ""]

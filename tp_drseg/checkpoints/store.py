@@ -148,7 +148,7 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {_name(value.dtype)} {tuple(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy())
+        digest.update(value.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -177,7 +177,7 @@ def save(folder: Path, config: TPDRSegConfig, network: TPDRSegNetwork, *, card: 
 
 @contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
-    """A new folder, which takes the place of an older one when the block ends.
+    """Return a new folder, which takes the place of an older one when the block ends.
 
     What else was in the older folder moves along. If the block raises, all stays as it was.
     """

@@ -161,7 +161,7 @@ def segment(
 
 
 def _prompts(lesions: Sequence[str], descriptions: Sequence[str]) -> list[Asked] | None:
-    """What is asked for; an empty list is how the command line says that none was given."""
+    """Return what is asked for; an empty list is how the command line says that none was given."""
     from tp_drseg.inference.request import Prompt, check_texts
 
     if not descriptions:

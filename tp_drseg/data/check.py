@@ -63,7 +63,7 @@ class Survey:
     warnings: tuple[str, ...]
 
     def text(self) -> str:
-        """A table of the lesions, and the warnings below it."""
+        """Return a table of the lesions, and the warnings below it."""
         head = ("lesion", "present", "absent", "empty mask", "not annotated", "mask files")
         rows = [
             (c.lesion, *map(str, (c.present, c.absent, c.empty, c.not_annotated, c.files)))
@@ -187,7 +187,7 @@ def _count(samples: Sequence[Sample], found: Sequence[_Checked], lesion: str) ->
 def _odd(
     samples: Sequence[Sample], found: Sequence[_Checked], lesions: Sequence[str]
 ) -> Iterator[str]:
-    """What is odd about the masks of each lesion."""
+    """Return what is odd about the masks of each lesion."""
     for lesion in lesions:
         names: defaultdict[_State | None, list[str]] = defaultdict(list)
         for checked in found:
@@ -232,7 +232,7 @@ def _twins(found: Sequence[_Checked]) -> Iterator[str]:
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
-    """A hash of a data set, the same on every machine and in every folder.
+    """Return a hash of a data set, the same on every machine and in every folder.
 
     Args:
         samples: In any order.

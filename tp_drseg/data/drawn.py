@@ -141,7 +141,7 @@ def _check(image: NDArray[np.uint8], field_of_view: NDArray[np.bool_]) -> None:
 def _optic_disc(
     image: NDArray[np.uint8], field_of_view: NDArray[np.bool_], diameter: float
 ) -> NDArray[np.bool_]:
-    """The region to keep clear for the optic disc, ``(H, W)``."""
+    """Return the region to keep clear for the optic disc, ``(H, W)``."""
     green = np.where(field_of_view, image[..., 1], 0).astype(np.float32)
     smooth = ndimage.gaussian_filter(green, 0.03 * diameter)
     row, column = np.unravel_index(int(smooth.argmax()), smooth.shape)
@@ -158,7 +158,7 @@ def _free_place(
     radius: int,
     name: str,
 ) -> tuple[int, int]:
-    """A place near one of the centres where a disc of this radius meets nothing else."""
+    """Return a place near one of the centres where a disc of this radius meets nothing else."""
     for attempt in range(_TRIES):
         # Further and further out, as a cluster fills up.
         offset = rng.normal(scale=sigma * (1 + attempt / 100), size=2)

@@ -59,7 +59,7 @@ FORMATS = MappingProxyType(
 
 
 def choose_split(format: str, split: str | None) -> str | None:
-    """The split to read: the one given, or the training set where none is given.
+    """Return the split to read: the one given, or the training set where none is given.
 
     Args:
         format: A name in ``FORMATS``.

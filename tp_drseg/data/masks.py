@@ -105,7 +105,7 @@ class MaskPixels:
         return self._is_one_of(mask.ignored)
 
     def _shown(self, palette: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-        """The largest channel of each pixel's colour; None where the indexes are labels."""
+        """Return the largest channel of each pixel's colour; None where the indexes are labels."""
         used = palette[self._used()]
         if len(used) > 1 and (used == used[0]).all():
             return None  # a palette of one colour says nothing
@@ -121,7 +121,7 @@ class MaskPixels:
         return shown
 
     def _used(self) -> list[int]:
-        """The values that occur, rising."""
+        """Return the values that occur, rising."""
         counts = Image.fromarray(self.values).histogram()  # NumPy's takes eight times the memory
         return [value for value, count in enumerate(counts) if count]
 

@@ -24,7 +24,7 @@ Spellings = tuple[str, ...]
 def known_classes(
     classes: Mapping[Spellings, T], catalog: LesionCatalog, dataset: str
 ) -> dict[str, T]:
-    """The classes of a data set that a catalog knows, by the catalog's names.
+    """Return the classes of a data set that a catalog knows, by the catalog's names.
 
     Args:
         classes: Names that a catalog may have for a class, to what belongs to the class.

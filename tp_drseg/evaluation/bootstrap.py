@@ -116,7 +116,7 @@ def _merged(other: csr_array, lesion: csr_array) -> tuple[csc_array, csc_array]:
 
 
 def _moved(counts: csr_array, place: NDArray[np.int64]) -> csc_array:
-    """The columns of a sparse array at new places; those that meet are added."""
+    """Return the columns of a sparse array at new places; those that meet are added."""
     rows = counts.tocoo()
     data = rows.data.astype(np.float64)  # sums of counts stay exact up to 2^53
     size = (counts.shape[0], int(place.max()) + 1)

@@ -154,7 +154,7 @@ def _span(centre: int, side: int, length: int) -> slice:
 
 
 def _shrunk(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask made small; a lesion of one pixel stays."""
+    """Return a mask made small; a lesion of one pixel stays."""
     grey = Image.fromarray(mask.astype(np.float32))
     return np.asarray(grey.resize(size, Image.Resampling.BOX)) > 0
 

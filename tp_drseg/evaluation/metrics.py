@@ -241,13 +241,13 @@ class PixelCurve:
         return true / (true + false), recall, thresholds
 
     def _above(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """True and false positives at each threshold that matters, from the highest down."""
+        """Return true and false positives at each threshold that matters, from the highest down."""
         used = np.flatnonzero(self._counts.sum(axis=0))[::-1]
         false, true = self._counts[:, used].cumsum(axis=1)
         return true, false, edges()[used]
 
     def _at(self, threshold: float) -> tuple[int, int]:
-        """True and false positives at a threshold."""
+        """Return true and false positives at a threshold."""
         if not 0 <= threshold <= 1:
             raise DataError(f"The threshold {threshold} is not in [0, 1].")
         start = int(bin_of(np.array([threshold]))[0])

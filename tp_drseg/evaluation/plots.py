@@ -76,6 +76,6 @@ def _svg(figure: Any, axes: Any, legend: str) -> str:
 
 
 def _colour(lesion: str) -> tuple[float, float, float]:
-    """The lesion's colour, darkened, since it was chosen for photographs and not for paper."""
+    """Return the lesion's colour, darkened: it was chosen for photographs, not for paper."""
     red, green, blue = (0.8 * part / 255 for part in lesion_colour(lesion))
     return red, green, blue

@@ -20,7 +20,7 @@ _OTHERS: tuple[RGB, ...] = ((0, 114, 178), (230, 159, 0), (213, 94, 0))  # blue,
 
 
 def lesion_colour(name: str) -> RGB:
-    """The colour of a lesion: always the same for the same name.
+    """Return the colour of a lesion: always the same for the same name.
 
     Args:
         name: Catalog name. One that the table does not hold gets one of three further colours,

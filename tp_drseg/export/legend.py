@@ -61,7 +61,7 @@ def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
 
 
 def _drawable(label: str, size: int) -> tuple[str, _Font]:
-    """A label and the font to draw it in; letters that the font lacks are code points."""
+    """Return a label and the font to draw it in; letters that the font lacks are code points."""
     own = ImageFont.load_default(size)
     if not _missing(label, own):
         return label, own
@@ -80,7 +80,7 @@ def _system_fonts(size: int) -> Iterator[_Font]:
 
 
 def _missing(label: str, font: _Font) -> set[str]:
-    """The letters of a label that the font shows as it shows a letter that it lacks."""
+    """Return the letters of a label that the font shows as it shows a letter that it lacks."""
     lacking = _shape(_NO_LETTER, font)
     return {letter for letter in label if not letter.isspace() and _shape(letter, font) == lacking}
 

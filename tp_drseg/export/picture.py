@@ -23,7 +23,7 @@ _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def check_picture_name(path: str | os.PathLike[str]) -> Path:
-    """The path, if its ending says which format to write.
+    """Return the path, if its ending says which format to write.
 
     Raises:
         OutputError: The ending is not one of .png, .jpg, .jpeg, .tif and .tiff.

@@ -229,7 +229,7 @@ class _Search:
 
 
 def _real(path: Path) -> Path:
-    """The path with all links looked through; unlike `resolve`, a loop of links is no error."""
+    """Return the path with all links looked through; a loop of links is no error."""
     return Path(os.path.realpath(path))
 
 
@@ -252,7 +252,7 @@ def _why_not(path: Path) -> str | None:
 
 
 def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
-    """The path below the root, or the file's name alone where it leads out of it."""
+    """Return the path below the root, or the file's name alone where it leads out of it."""
     parts = path.absolute().relative_to(root.absolute()).parts
     if ".." not in parts:
         return parts

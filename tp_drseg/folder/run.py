@@ -285,7 +285,7 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
 
 
 def _setting(model: Segmenter, prompt: Prompt) -> Setting:
-    """What decides the results of one lesion."""
+    """Return what decides the results of one lesion."""
     return {
         "lesion": prompt.lesion,
         "texts": list(prompt_texts(prompt, model.config)),

@@ -143,7 +143,7 @@ def cut_short(name: str, error: Exception) -> ImageError:
 
 
 def _open(file: FileBytes, max_pixels: int, notes: list[str]) -> ImageFile:
-    """The image with its header read, and checked where that takes memory."""
+    """Return the image with its header read, and checked where that takes memory."""
     data, head = file.data, file.data[:512]
     plugin = next((plugin for plugin, accepts in _FORMATS if accepts(head)), None)
     if plugin is None:

@@ -132,7 +132,7 @@ def _find(image: NDArray[np.uint8], name: str) -> _Found:
 
 
 def _find_inside(image: NDArray[np.uint8], mask: NDArray[np.bool_], margin: int) -> _Found | None:
-    """The field of view of a picture that is a rectangle of the image; None where there is none."""
+    """Return the field of view of a picture that is a rectangle of the image, if there is one."""
     rows, columns = window_of(mask)
     if mask[rows, columns].shape == mask.shape or mask[rows, columns].mean() < _RECTANGLE:
         return None
@@ -196,7 +196,7 @@ def _whole(
     lit: NDArray[np.bool_],
     circle: tuple[float, float, float, float] | None,
 ) -> _Found:
-    """The field of view by its circle, and whether something else is as large."""
+    """Return the field of view by its circle, and whether something else is as large."""
     mask = _to_disc(found, lit, circle)
     _, sizes = _regions(bright & ~mask)
     share = sizes.max() / np.count_nonzero(mask)

@@ -120,7 +120,7 @@ def count_regions(mask: NDArray[Any]) -> int:
 
 
 def window_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice]:
-    """The part of an image that holds a mask: most masks are small, and work on them costs time.
+    """Return the part of an image that holds a mask: most masks are small, and work costs time.
 
     Args:
         mask: ``(H, W)`` bool.

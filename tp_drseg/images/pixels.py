@@ -126,7 +126,7 @@ def _convert(image: Image.Image, profile: ToSRGB | None) -> NDArray[np.uint8]:
 
 
 def _compose(image: Image.Image, profile: ToSRGB | None) -> NDArray[np.uint8] | None:
-    """An image on black; None if it is transparent everywhere."""
+    """Return an image on black; None if it is transparent everywhere."""
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
     seen = False
     for rows, band in _image_bands(image):

@@ -209,7 +209,7 @@ def _of_array(values: NDArray[Any], name: str, max_pixels: int) -> SourceImage:
 
 
 def _tensor_values(source: object) -> NDArray[Any] | None:
-    """The values of a tensor, channels last; None for what is none. Does not import torch."""
+    """Return the values of a tensor, channels last; None for what is none. No torch is imported."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(source, torch.Tensor):
         return None

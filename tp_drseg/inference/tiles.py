@@ -44,18 +44,18 @@ class Tiles:
         return cls(size, side, tuple((x, y) for y in rows for x in columns))
 
     def only(self, wanted: Iterable[bool]) -> Tiles:
-        """Some of the tiles."""
+        """Return some of the tiles."""
         kept = (corner for corner, keep in zip(self.corners, wanted, strict=True) if keep)
         return Tiles(self.size, self.side, tuple(kept))
 
     def cut(self, values: Tensor, number: int, cell: int = 1) -> Tensor:
-        """The part of `(..., h, w)` that a tile covers; a value covers `cell` pixels a side."""
+        """Return the part of `(..., h, w)` that a tile covers; a value covers `cell` pixels."""
         x, y = (place // cell for place in self.corners[number])
         side = self.side // cell
         return values[..., y : y + side, x : x + side]
 
     def blend(self, logits: Sequence[Tensor]) -> Tensor:
-        """The logits of all tiles in one map: a mean with Gaussian weights.
+        """Return the logits of all tiles in one map: a mean with Gaussian weights.
 
         Args:
             logits: `(L, s, s)` of each tile, all of one stride `side / s`.

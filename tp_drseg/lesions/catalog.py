@@ -160,7 +160,7 @@ class LesionCatalog:
 
     @classmethod
     def default(cls) -> LesionCatalog:
-        """The packaged catalog: microaneurysm, haemorrhage, hard exudate and soft exudate."""
+        """Return the packaged catalog: microaneurysm, haemorrhage, hard and soft exudate."""
         text = (resources.files("tp_drseg.lesions") / "lesions.json").read_text(encoding="utf-8")
         return cls.from_dict(json.loads(text))
 
@@ -234,11 +234,11 @@ class LesionCatalog:
         return position
 
     def resolve(self, name: str) -> Lesion:
-        """The lesion that goes by a name, abbreviation or alias; as :meth:`index`."""
+        """Return the lesion that goes by a name, abbreviation or alias; as :meth:`index`."""
         return self.lesions[self.index(name)]
 
     def add(self, lesion: Lesion) -> LesionCatalog:
-        """A new catalog with one more lesion at its end.
+        """Return a new catalog with one more lesion at its end.
 
         Raises:
             LesionError: One of its names already stands for a lesion of this catalog.

@@ -12,7 +12,7 @@ from tp_drseg.lesions import Lesion, LesionCatalog
 
 
 def read_lesions(path: Path) -> tuple[Lesion, ...]:
-    """Reads lesions from a YAML file.
+    """Read lesions from a YAML file.
 
     The file lists them under `lesions`; each has a `name`, an `abbreviation`, `descriptions` and,
     if any, `aliases`. A description is a text, or an object with a `text` and the key of its

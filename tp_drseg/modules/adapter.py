@@ -33,7 +33,7 @@ class Adapter(nn.Module):
         nn.init.zeros_(self.up.bias)  # type: ignore[arg-type]
 
     def forward(self, feature: Tensor, prior: Tensor) -> Tensor:
-        """The adapted feature.
+        """Return the adapted feature.
 
         Args:
             feature: `F`, `(B, C, H, W)`.

@@ -21,7 +21,7 @@ from tp_drseg.modules.fundus_tower import FundusTower
 
 
 def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
-    """An open_clip CLIP with random weights, built from its config without any download.
+    """Return an open_clip CLIP with random weights, built from its config without any download.
 
     A `vision_cfg` with `tower: tiny_vit` asks for `FundusTower` in place of open_clip's own image
     towers; its other entries are that tower's arguments.
@@ -160,7 +160,7 @@ def _dense_resnet(visual: Any, images: Tensor) -> Tensor:
 
 
 def position_embedding(visual: Any, grid: tuple[int, int]) -> Tensor:
-    """The tower's position embedding for a grid of patches, `(1 + h * w, C)`; bicubic."""
+    """Return the tower's position embedding for a grid of patches, `(1 + h * w, C)`; bicubic."""
     embedding: Tensor = visual.positional_embedding
     if tuple(visual.grid_size) == grid:
         return embedding

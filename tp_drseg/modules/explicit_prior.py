@@ -84,7 +84,7 @@ class ExplicitPriorEncoder(ExactParts):
 
     @torch.no_grad()
     def text_features(self, texts: str | Sequence[str]) -> Tensor:
-        """The text feature `P_t` of one lesion, `(D,)`, of unit length; float32.
+        """Return the text feature `P_t` of one lesion, `(D,)`, of unit length; float32.
 
         The unit features of several descriptions are averaged and normalised again. CLIP reads a
         description once: its feature is kept as long as CLIP's weights stay as they are.
@@ -139,7 +139,10 @@ def similarity(image_features: Tensor, text_features: Tensor) -> Tensor:
     # always as many at once: what a prompt gets must not depend on how many others are asked
     count = len(text_features)
     padded = F.pad(text_features, (0, 0, 0, -count % _AT_ONCE))
-    maps = [torch.einsum("bdhw,ld->blhw", image_features, some) for some in padded.split(_AT_ONCE)]
+    maps = [
+        torch.einsum("bdhw,ld->blhw", image_features, some)
+        for some in torch.split(padded, _AT_ONCE)
+    ]
     return torch.cat(maps, dim=1)[:, :count]
 
 

@@ -29,22 +29,22 @@ class Backbone(Protocol):
     detail_blocks: Sequence[int]
 
     def stem(self, images: Tensor) -> Tensor:
-        """What comes before the first block."""
+        """Return what comes before the first block."""
 
     def block(self, index: int, x: Tensor) -> Tensor:
         """One block, with the downsampling that stands before it, if any."""
 
     def block_name(self, index: int) -> str:
-        """The name that a block's module has."""
+        """Return the name that a block's module has."""
 
     def learns(self, index: int) -> bool:
         """Whether something in a block, or in the downsampling before it, learns."""
 
     def exact_modules(self, stop: int) -> Sequence[nn.Module]:
-        """What of stem and blocks before `stop` loses too much in half precision."""
+        """Return what of stem and blocks before `stop` loses too much in half precision."""
 
     def head(self, x: Tensor) -> Tensor:
-        """The neck: `(B, 256, H_e, W_e)`."""
+        """Return the neck: `(B, 256, H_e, W_e)`."""
 
 
 class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class ViTBackbone(ImageEncoderViT):  # type: ignore[misc]
         return ()
 
     def head(self, x: Tensor) -> Tensor:
-        """The neck: `(B, 256, H / 16, W / 16)`."""
+        """Return the neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
 
 
@@ -127,7 +127,7 @@ class TinyViTBackbone(nn.Module):
         self.detail_blocks = [sum(config.depths[: stage + 1]) - 1 for stage in range(3)]
 
     def stem(self, images: Tensor) -> Tensor:
-        """The two strided convolutions: `(B, C, H / 4, W / 4)`."""
+        """Return the two strided convolutions: `(B, C, H / 4, W / 4)`."""
         return self.patch_embed(images)  # type: ignore[no-any-return]
 
     def block(self, index: int, x: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class TinyViTBackbone(nn.Module):
         return modules
 
     def head(self, x: Tensor) -> Tensor:
-        """The neck: `(B, 256, H / 16, W / 16)`."""
+        """Return the neck: `(B, 256, H / 16, W / 16)`."""
         return self.neck(x)  # type: ignore[no-any-return]
 
 
@@ -176,7 +176,7 @@ def _learns(module: nn.Module) -> bool:
 
 
 def build_backbone(config: ImageEncoderConfig, image_size: int) -> nn.Module:
-    """The image encoder of a config, with random weights."""
+    """Return the image encoder of a config, with random weights."""
     if config.kind == "vit":
         return ViTBackbone(config, image_size)
     return TinyViTBackbone(config)
@@ -260,7 +260,7 @@ class InjectedImageEncoder(ExactParts):
             self.untuned -= 1  # the update is in the block, not after it
 
     def exact_modules(self) -> Sequence[nn.Module]:
-        """What the backbone names of the blocks before the first tuning; they run once an image."""
+        """Return what the backbone names of the blocks before the first tuning."""
         return self.backbone.exact_modules(self.untuned)  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> InjectedImageEncoder:
@@ -298,7 +298,7 @@ class InjectedImageEncoder(ExactParts):
         return ImageFeatures(self._shortened(outputs[self.untuned - 1]), detail)
 
     def _start(self, images: Tensor, stop: int) -> tuple[Tensor, dict[int, Tensor]]:
-        """What the last block before `stop` gives, and by block what is used; -1 is the stem."""
+        """Return what the last block before `stop` gives, and by block what is used; -1: stem."""
         x = self.backbone.stem(images)
         wanted = (self.untuned - 1, *self.backbone.detail_blocks)
         outputs = {-1: x} if -1 in wanted else {}
@@ -317,7 +317,7 @@ class InjectedImageEncoder(ExactParts):
         return no_longer_than(x, _dtype(self.backbone.neck))
 
     def inject(self, feature: Tensor, prior: Tensor) -> Tensor:
-        """The part from the first injector on.
+        """Return the part from the first injector on.
 
         Args:
             feature: `ImageFeatures.feature`, one item a prompt.

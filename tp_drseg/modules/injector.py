@@ -44,7 +44,7 @@ class PriorAlignedInjector(nn.Module):
             nn.init.zeros_(self.value.bias)
 
     def forward(self, feature: Tensor, prior: Tensor) -> Tensor:
-        """The injected feature.
+        """Return the injected feature.
 
         Args:
             feature: `F_i`, `(B, C, H, W)`.
@@ -66,7 +66,7 @@ class PriorAlignedInjector(nn.Module):
 
 
 def resize_prior(prior: Tensor, size: tuple[int, int]) -> Tensor:
-    """The prior on another grid, `(B, L, h, w)` to `(B, L, *size)`: bilinear, antialiased."""
+    """Scale the prior to another grid, `(B, L, h, w)` to `(B, L, *size)`, without aliasing."""
     if tuple(prior.shape[-2:]) == tuple(size):
         return prior
     return F.interpolate(prior, size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -17,7 +17,7 @@ _LAYERS = ("attn.qkv", "attn.proj")
 
 
 def add_lora(backbone: nn.Module, blocks: Sequence[str], rank: int = RANK) -> None:
-    """Gives the attention of some blocks a low-rank update that learns: `W x + B A x`.
+    """Give the attention of some blocks a low-rank update that learns: `W x + B A x`.
 
     Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (ICLR 2022), on the layers
     that make query, key and value, and on the one that comes after the attention. `B` starts at

@@ -41,7 +41,7 @@ class MaskDecoder(SAMMaskDecoder):  # type: ignore[misc]
         )
 
     def freeze_unused(self) -> None:
-        """Keeps from learning what only SAM's other outputs use: their masks and the IoU head."""
+        """Keep from learning what only SAM's other outputs use: their masks and the IoU head."""
         self.iou_prediction_head.requires_grad_(False)
         self.output_hypernetworks_mlps[1:].requires_grad_(False)
 
@@ -112,7 +112,7 @@ class DetailHead(nn.Module):
         nn.init.zeros_(self.choose.layers[-1].bias)
 
     def features(self, images: Tensor, fine: Sequence[Tensor]) -> Tensor:
-        """What all prompts on an image share, `(B, width, S / 2, S / 2)`.
+        """Return what all prompts on an image share, `(B, width, S / 2, S / 2)`.
 
         Args:
             images: `(B, 3, S, S)`, normalised.
