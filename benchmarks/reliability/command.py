@@ -17,6 +17,6 @@ def command(arguments: Sequence[object], model: object | None = None) -> None:
         model: What is used in place of the model that would be loaded.
     """
     if model is not None:
-        _model.load_model = lambda *_, **__: model  # type: ignore[assignment, return-value]
+        _model.load_model = lambda *_, **__: model  # type: ignore[assignment]
     sys.argv = ["tp-drseg", *map(str, arguments)]
     cli.run()

@@ -34,9 +34,14 @@ Validate = Callable[[TPDRSeg, Path], dict[str, float]]
 
 def build() -> TPDRSeg:
     """Return a model of kind `tiny_vit` with seeded random weights."""
-    text: JsonValue = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-    vision: JsonValue = {"tower": "tiny_vit", "width": 16}
-    clip: dict[str, JsonValue] = {"embed_dim": 24, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
+    clip: dict[str, JsonValue] = {
+        "embed_dim": 24,
+        "quick_gelu": False,
+        "vision_cfg": {"tower": "tiny_vit", "width": 16},
+        "text_cfg": {
+            "context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1
+        },
+    }  # fmt: skip
     architecture = ArchitectureConfig(
         image_encoder=ImageEncoderConfig(
             kind="tiny_vit",
