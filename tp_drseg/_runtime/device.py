@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import torch
 
@@ -28,8 +29,10 @@ def pick_device(device: str | torch.device) -> torch.device:
         picked = torch.device(device)
         torch.empty(0, device=picked)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # what a driver advises after that is nothing that helps here
+        reason = re.split(r"\. |\n", str(error).strip())[0].rstrip(".")
         raise ConfigError(
-            f"Device {str(device)!r} cannot be used here: {error}. Use auto or cpu."
+            f"Device {str(device)!r} cannot be used here: {reason}. Use auto or cpu."
         ) from error
     return picked
 

@@ -123,6 +123,8 @@ def _what_is_wrong(out: Path, record: ImageRecord, file: WrittenFile) -> str | N
     except Exception as error:  # damaged data makes Pillow raise nearly anything
         return f"It is no whole picture ({error})."
     if file.name.endswith(MASK):
+        if pixels.ndim != 2:
+            return "It is no mask: it is no grey picture."
         if pixels.shape != (record.height, record.width):
             return f"It is {pixels.shape[1]} x {pixels.shape[0]} px, the photograph was not."
         if not np.isin(pixels, (0, 255)).all():
