@@ -21,8 +21,8 @@ def name_key(name: str) -> str:
     Returns:
         A key to compare by; not a name to show.
     """
-    # Folding may take a composed letter apart, so it is composed again.
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    # Taken apart first: the accents of some letters are folded only then.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 class NameMap(Mapping[str, T]):

@@ -209,7 +209,7 @@ def _odd(
 
 
 def _doubtful(found: Sequence[_Checked]) -> Iterator[str]:
-    """Which photographs may be none, and why, those of one reason together."""
+    """Say which photographs may be none, and why, those of one reason together."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for checked in found:
         if checked.doubt is not None:
@@ -219,7 +219,7 @@ def _doubtful(found: Sequence[_Checked]) -> Iterator[str]:
 
 
 def _twins(found: Sequence[_Checked]) -> Iterator[str]:
-    """Which photographs are equal."""
+    """Say which photographs are equal."""
     names: defaultdict[str | None, list[str]] = defaultdict(list)
     for checked in found:
         names[checked.sha256].append(checked.name)

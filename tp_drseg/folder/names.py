@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tp_drseg._runtime.names import name_key
 from tp_drseg._runtime.text import is_unseen
 from tp_drseg.errors import OutputError
 
@@ -63,11 +63,6 @@ def tagged(name: str, source: str) -> str:
     plain = PurePosixPath(name)
     suffix = plain.suffix[:10]
     return str(plain.with_name(f"{plain.name.removesuffix(suffix)}~{_tag(source)}{suffix}"))
-
-
-def name_key(name: str) -> str:
-    """Return what two names share where some disk takes them for one, by case or accents."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def is_result_name(name: str) -> bool:

@@ -12,10 +12,7 @@ from tp_drseg.errors import ImageError
 from tp_drseg.folder.failure import Failure
 from tp_drseg.folder.names import STATE_FOLDER, is_result_name, output_name
 from tp_drseg.folder.patterns import fixed_part, has_magic, leads_to_folder, matches
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".ppm"}
-)
+from tp_drseg.images import IMAGE_SUFFIXES
 
 _SUB_FOLDER: Final = "a sub-folder (--recursive looks into it)"
 

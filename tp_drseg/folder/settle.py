@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tp_drseg._runtime.names import name_key
 from tp_drseg._runtime.text import visible
 from tp_drseg.errors import ImageError
-from tp_drseg.folder.names import name_key, tagged
+from tp_drseg.folder.names import tagged
 from tp_drseg.folder.photographs import Photograph
 from tp_drseg.folder.record import ImageRecord
 from tp_drseg.images.source import read_file

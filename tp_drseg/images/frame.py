@@ -24,7 +24,7 @@ class Frame:
 
     Attributes:
         original_size: ``(H, W)`` of the original image, in pixels.
-        box: the crop in original pixels: left, top, right, bottom; right and bottom exclusive.
+        box: The crop in original pixels: left, top, right, bottom; right and bottom exclusive.
         size: ``(h, w)`` of the working frame, before any padding.
     """
 
@@ -36,32 +36,32 @@ class Frame:
         """Refuse a frame that no image can have.
 
         Raises:
-            ConfigError: the box is empty or leaves the image, or the size is not positive.
+            ConfigError: The box is empty or leaves the image, or the size is not positive.
         """
         height, width = self.original_size
         left, top, right, bottom = self.box
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise ConfigError(
-                f"the box {self.box} (left, top, right, bottom) is empty or leaves "
-                f"the image of {width}x{height} px"
+                f"The box {self.box} (left, top, right, bottom) is empty or leaves "
+                f"the image of {width}x{height} px."
             )
         if min(self.size) < 1:
-            raise ConfigError(f"the working frame {self.size} must be at least 1 px high and wide")
+            raise ConfigError(f"The working frame {self.size} must be at least 1 px high and wide.")
 
     @classmethod
     def fit(cls, field_of_view: FieldOfView, working_diameter: int) -> Frame:
         """Frame the field of view so that its longest side has the asked length.
 
         Args:
-            field_of_view: where the retina is in the original image.
-            working_diameter: longest side of the working frame in px; smaller or larger than the
+            field_of_view: Where the retina is in the original image.
+            working_diameter: Longest side of the working frame in px; smaller or larger than the
                 original's.
 
         Raises:
             ConfigError: ``working_diameter`` is below 1.
         """
         if working_diameter < 1:
-            raise ConfigError(f"working_diameter is {working_diameter}: it must be at least 1 px")
+            raise ConfigError(f"working_diameter is {working_diameter}: it must be at least 1 px.")
         left, top, right, bottom = field_of_view.box
         scale = working_diameter / field_of_view.diameter
         height, width = field_of_view.mask.shape
@@ -78,12 +78,12 @@ class Frame:
             ``(h, w, 3)`` uint8 (bicubic, its kernel widened when it scales down).
 
         Raises:
-            ImageError: the image does not have this frame's original size, or is not uint8 RGB.
+            ImageError: The image does not have this frame's original size, or is not uint8 RGB.
         """
         if image.shape != (*self.original_size, 3) or image.dtype != np.uint8:
             raise ImageError(
-                f"the image has shape {image.shape} and dtype {image.dtype}: this frame was made "
-                f"for {(*self.original_size, 3)} uint8"
+                f"The image has shape {image.shape} and dtype {image.dtype}: this frame was made "
+                f"for {(*self.original_size, 3)} uint8."
             )
         height, width = self.size
         # Pillow widens the kernel with the scale, which is what keeps aliasing out.
@@ -102,11 +102,11 @@ class Frame:
             ``(h, w)`` float32 in ``[0, 1]``: the exact area average.
 
         Raises:
-            ImageError: the mask does not have this frame's original size.
+            ImageError: The mask does not have this frame's original size.
         """
         if mask.shape != self.original_size:
             raise ImageError(
-                f"the mask has shape {mask.shape}: this frame was made for {self.original_size}"
+                f"The mask has shape {mask.shape}: this frame was made for {self.original_size}."
             )
         left, top, right, bottom = self.box
         cropped = mask[top:bottom, left:right].astype(bool)
@@ -128,11 +128,11 @@ class Frame:
             widened when it scales down), and 0 outside of the box.
 
         Raises:
-            ImageError: the values do not have this frame's working size.
+            ImageError: The values do not have this frame's working size.
         """
         if values.ndim not in (2, 3) or values.shape[-2:] != self.size:
             raise ImageError(
-                f"the values have shape {values.shape}: expected {self.size} or (C, *{self.size})"
+                f"The values have shape {values.shape}: expected {self.size} or (C, *{self.size})."
             )
         restored = np.zeros((*values.shape[:-2], *self.original_size), dtype=np.float32)
         maps = (array.reshape(-1, *array.shape[-2:]) for array in (values, restored))
@@ -150,7 +150,7 @@ class Frame:
             ``(N, 2)`` float64 x, y in working pixels. Points outside of the box are mapped too.
 
         Raises:
-            ImageError: the points are not ``(N, 2)``.
+            ImageError: The points are not ``(N, 2)``.
         """
         return (_as_points(points) - self.box[:2]) * self._scale
 
@@ -164,7 +164,7 @@ class Frame:
             ``(N, 2)`` float64 x, y in original pixels.
 
         Raises:
-            ImageError: the points are not ``(N, 2)``.
+            ImageError: The points are not ``(N, 2)``.
         """
         return _as_points(points) / self._scale + self.box[:2]
 
@@ -219,5 +219,5 @@ def _average_rows(values: NDArray[Any], length: int) -> NDArray[np.float32]:
 def _as_points(points: NDArray[Any]) -> NDArray[np.float64]:
     array = np.asarray(points, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != 2:
-        raise ImageError(f"the points have shape {array.shape}: expected (N, 2), x and y")
+        raise ImageError(f"The points have shape {array.shape}: expected (N, 2), x and y.")
     return array

@@ -112,7 +112,7 @@ def count_regions(mask: NDArray[Any]) -> int:
         The number of 8-connected components, 0 for an empty mask.
 
     Raises:
-        ImageError: the mask is not two-dimensional.
+        ImageError: The mask is not two-dimensional.
     """
     mask = _as_mask(mask, "mask")
     _, count = ndimage.label(mask[window_of(mask)], structure=_TOUCHING)
@@ -124,7 +124,7 @@ def window_of(mask: NDArray[np.bool_], margin: int = 0) -> tuple[slice, slice]:
 
     Args:
         mask: ``(H, W)`` bool.
-        margin: pixels to add on each side, as far as the image goes.
+        margin: Pixels to add on each side, as far as the image goes.
 
     Returns:
         Rows and columns, to index an ``(H, W)`` array with; empty for an empty mask.
@@ -149,22 +149,22 @@ def area_percent(mask: NDArray[Any], field_of_view_mask: NDArray[Any]) -> float:
         Percent of the field of view's pixels, in ``[0, 100]``.
 
     Raises:
-        ImageError: the shapes differ or are not two-dimensional, or the field of view is empty.
+        ImageError: The shapes differ or are not two-dimensional, or the field of view is empty.
     """
     mask = _as_mask(mask, "mask")
     inside = _as_mask(field_of_view_mask, "field of view")
     if mask.shape != inside.shape:
         raise ImageError(
-            f"the mask has shape {mask.shape} and the field of view {inside.shape}: "
-            "give both in the same frame"
+            f"The mask has shape {mask.shape} and the field of view {inside.shape}: "
+            "give both in the same frame."
         )
     total = np.count_nonzero(inside)
     if total == 0:
-        raise ImageError("the field of view is empty: there is no area to take a percentage of")
+        raise ImageError("The field of view is empty: there is no area to take a percentage of.")
     return 100.0 * np.count_nonzero(mask & inside) / total
 
 
 def _as_mask(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
     if values.ndim != 2:
-        raise ImageError(f"the {name} has shape {values.shape}: expected (H, W)")
+        raise ImageError(f"The {name} has shape {values.shape}: expected (H, W).")
     return values.astype(bool, copy=False)

@@ -116,7 +116,7 @@ def _image_bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 
 
 def _convert(image: Image.Image, profile: ToSRGB | None) -> NDArray[np.uint8]:
-    """All of an image, whatever its alpha."""
+    """Convert all of an image, whatever its alpha."""
     mode = "RGB" if profile is None else profile.mode
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
     for rows, band in _image_bands(image):
@@ -146,7 +146,7 @@ def _apply_in_place(pixels: NDArray[np.uint8], profile: ToSRGB) -> None:
 
 
 def _wide_values(image: Image.Image, name: str) -> NDArray[Any]:
-    """Values of a grey image of more than 8 bits: uint16 or float32."""
+    """Return the values of a grey image of more than 8 bits: uint16 or float32."""
     is_float = image.mode == "F"
     if image.mode == "I":
         # Some versions of Pillow open 16-bit PNG and PGM in the 32-bit mode.

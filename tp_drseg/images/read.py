@@ -187,7 +187,7 @@ def _of_pil(source: Image.Image, max_pixels: int) -> SourceImage:
 def _finish(
     image: Image.Image, name: str, notes: list[str], orientation: int, file: FileBytes | None
 ) -> SourceImage:
-    """From a decoded image to upright pixels."""
+    """Turn a decoded image into upright pixels."""
     _check_side(image.height, image.width, name)
     try:
         pixels = turn_upright(rgb_of_image(image, name, notes), orientation)
