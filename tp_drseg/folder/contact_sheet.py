@@ -28,7 +28,7 @@ class Card:
 
     Attributes:
         name: The photograph's name.
-        status: `done`, `skipped`, `earlier` or `failed`.
+        status: `done`, `earlier` (by a run with other settings) or `failed`.
         size: Width and height in px, or nothing.
         doubts: What makes it look unlike a fundus photograph.
         notes: What was left out of its file, or looks odd in it.
@@ -76,7 +76,7 @@ def contact_sheet(log: RunLog, lesions: Sequence[str]) -> str:
 
 
 def _cards(log: RunLog, lesions: Sequence[str]) -> list[Card]:
-    states = dict.fromkeys(log.done, "done") | dict.fromkeys(log.skipped, "skipped")
+    states = dict.fromkeys((*log.done, *log.skipped), "done")
     cards = {
         record.image: _card(record, states.get(record.image, "earlier"), lesions)
         for record in log.finished

@@ -117,8 +117,10 @@ class Tables:
                 "doubts": record.doubts,
                 "notes": record.notes,
             }
-            for state, names in (("done", log.done), ("skipped", log.skipped))
-            for record in map(log.records.__getitem__, names)
+            for name, state in sorted(
+                [(name, "done") for name in log.done] + [(name, "skipped") for name in log.skipped]
+            )
+            for record in (log.records[name],)
         ]
         return {
             "status": status,
@@ -169,7 +171,7 @@ def lesion_cells(row: LesionRow) -> dict[str, Cell]:
 
 def photograph_rows(log: RunLog) -> list[dict[str, Cell]]:
     """Return the lines of `photographs.csv`, by name: one for each photograph."""
-    states = dict.fromkeys(log.done, "done") | dict.fromkeys(log.skipped, "skipped")
+    states = dict.fromkeys((*log.done, *log.skipped), "done")  # the same whenever it was done
     rows: dict[str, dict[str, Cell]] = {
         record.image: {
             "image": record.image,
