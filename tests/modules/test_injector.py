@@ -118,3 +118,15 @@ def test_only_the_prior_switch_makes_it_blind_to_the_prior(injector: PriorAligne
     assert not torch.allclose(injector(feature, first), injector(feature, second))
     injector.use_prior = False
     assert torch.equal(injector(feature, first), injector(feature, second))
+
+
+def test_its_attention_can_be_exported() -> None:
+    """ONNX knows attention with an axis for heads alone."""
+    injector, feature, prior = (
+        PriorAlignedInjector(8, 2),
+        torch.rand(2, 8, 8, 8),
+        torch.rand(2, 1, 8, 8),
+    )
+    program = torch.export.export(injector.eval(), (feature, prior))
+    (attention,) = [n for n in program.graph.nodes if "scaled_dot_product" in str(n.target)]
+    assert {len(argument.meta["val"].shape) for argument in attention.args[:3]} == {4}

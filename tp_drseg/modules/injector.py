@@ -73,4 +73,5 @@ def resize_prior(prior: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _tokens(x: Tensor) -> Tensor:
-    return x.flatten(2).transpose(1, 2)
+    # one head: exporters to ONNX know no attention without an axis for it
+    return x.flatten(2).transpose(1, 2)[:, None]
