@@ -92,7 +92,10 @@ def test_everything(model: TPDRSeg, data: Path, clean: Path, tmp_path: Path) -> 
     assert figures["photographs"] == ["eye4", "eye5"]
     assert figures["left_out"] == ["eye0", "eye1", "eye2", "eye3"]
     assert figures["held_out"] == "held out"
-    assert "Left out, as the model learned from them: 4 (eye0, eye1, eye2, eye3)." in result.stdout
+    assert "Held out: the model has learned from none" in result.stdout
+    assert (
+        "Left out, as the model has learned from them: 4 (eye0, eye1, eye2, eye3)." in result.stdout
+    )
     assert figures["lesion_free"] == ["healthy"]
     assert set(figures["scores"]) == {"own", "held_out"}
     (row,) = (r for r in figures["scores"]["own"]["lesions"] if r["lesion"] == "hard exudate")
@@ -133,7 +136,7 @@ def test_learned_photographs_are_scored_on_request(
     result = tp_drseg(*line, "--include-learned")
     assert result.exit_code == 0, result.output
     assert "6 photographs, own descriptions" in result.stdout
-    assert "These photographs: not held out." in result.stdout
+    assert "Not held out: " in result.stdout
     assert "Pixels, pooled (not held out)" in result.stdout
     figures = json.loads(out.read_text())
     assert figures["held_out"] == "not held out" and "not held out" in figures["data"]
@@ -145,7 +148,7 @@ def test_a_model_that_does_not_say_what_it_learned_from(model: TPDRSeg, data: Pa
     result = tp_drseg("--data", data, "--format", "folder", "--bootstrap", 0)
     assert result.exit_code == 0, result.output
     assert "6 photographs, own descriptions" in result.stdout
-    assert "These photographs: unknown whether held out." in result.stdout
+    assert "Unknown whether held out: " in result.stdout
     assert "Pixels, pooled (unknown whether held out)" in result.stdout
     assert "held-out descriptions" not in result.stdout
 

@@ -50,7 +50,7 @@ def test_what_was_learned_from_is_left_out(samples: list[Sample]) -> None:
     kept, split = divide(provenance, samples)
     assert names(kept) == ["b", "d"] and split.left_out == ("a", "c")
     assert split.held_out is HeldOut.YES and split.mark == ""
-    assert "Left out, as the model learned from them: 2 (a, c)." in split.sentences()
+    assert "Left out, as the model has learned from them: 2 (a, c)." in split.sentences()
 
 
 def test_another_name_does_not_hide_a_photograph(samples: list[Sample]) -> None:
@@ -64,7 +64,7 @@ def test_learned_ones_may_be_scored_but_are_told(samples: list[Sample]) -> None:
     kept, split = divide(provenance, samples, include_learned=True)
     assert kept == samples and split.learned == ("a",) and split.left_out == ()
     assert split.held_out is HeldOut.NO and split.mark == " (not held out)"
-    assert any("learned from 1 of them (a)" in text for text in split.sentences())
+    assert any("scored all the same: 1 (a)" in text for text in split.sentences())
     kept, split = divide(provenance, samples[1:], include_learned=True)
     assert split.held_out is HeldOut.YES  # none of these was learned from
 
@@ -122,6 +122,19 @@ def test_an_evaluation_leaves_out_what_was_learned_from(
     assert str(alone.lesions) == str(found.lesions)  # the figures are those of the others alone
     with pytest.raises(DataError, match=r"learned from 2 of the photographs"):
         evaluate(model, [eyes[0], eyes[3]])
+
+
+def test_progress_counts_what_is_scored(
+    given: Any, make_prediction: Make, small_config: TPDRSegConfig
+) -> None:
+    eyes = given(*(make_prediction(f"eye {n}", n) for n in range(3)))
+    free = given(make_prediction("clean", 9, share=0))
+    told: list[tuple[int, int]] = []
+    model = model_of(small_config, learned(eyes[0]))
+    evaluate(
+        model, eyes, lesion_free=free, bootstrap=0, progress=lambda *counts: told.append(counts)
+    )
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_the_mark_stands_wherever_figures_do(

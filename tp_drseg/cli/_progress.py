@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 @contextmanager
@@ -19,10 +23,17 @@ def progress_bar(unit: str, *, quiet: bool = False) -> Iterator[Callable[[int, i
     """
     from tqdm import tqdm
 
-    with tqdm(unit=unit, disable=quiet, dynamic_ncols=True) as bar:
+    bar: tqdm[NoReturn] | None = None
 
-        def show(done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.refresh()
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, unit=unit, disable=quiet, dynamic_ncols=True)
+        bar.total, bar.n = total, done
+        bar.refresh()
 
+    try:
         yield show
+    finally:
+        if bar is not None:
+            bar.close()

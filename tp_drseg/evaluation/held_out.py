@@ -8,7 +8,7 @@ called and wherever they lie.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -30,6 +30,13 @@ class HeldOut(StrEnum):
     YES = "held out"
     UNKNOWN = "unknown whether held out"
     NO = "not held out"
+
+
+_VERDICTS: Mapping[HeldOut, str] = {
+    HeldOut.YES: "Held out: the model has learned from none of these photographs.",
+    HeldOut.UNKNOWN: "Unknown whether held out: the model may have learned from these photographs.",
+    HeldOut.NO: "Not held out: the model has learned from some of these photographs.",
+}
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,18 @@ class Split:
 
     def sentences(self) -> list[str]:
         """Return what a reader of the figures must know, a sentence or two each."""
-        said = [f"These photographs: {self.held_out}."]
+        said = [_VERDICTS[self.held_out]]
         if not self.recorded:
             said.append("The model does not say which photographs it learned from.")
         if self.left_out:
             said.append(
-                f"Left out, as the model learned from them: {len(self.left_out)} "
+                f"Left out, as the model has learned from them: {len(self.left_out)} "
                 f"({some(self.left_out, _MOST_NAMES)})."
             )
         if self.learned:
             said.append(
-                f"The model learned from {len(self.learned)} of them ({some(self.learned)}): the "
-                "figures say little about new photographs."
+                f"Learned from and scored all the same: {len(self.learned)} "
+                f"({some(self.learned)}). The figures say little about new photographs."
             )
         if self.namesakes:
             said.append(
