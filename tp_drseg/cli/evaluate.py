@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tp_drseg._runtime.allocator import freed_memory_kept
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     from tp_drseg.evaluation.predictions import Descriptions
     from tp_drseg.evaluation.scores import Evaluation
     from tp_drseg.model import TPDRSeg
+
+
+EXAMPLES = """\b
+Examples:
+  tp-drseg evaluate --data IDRiD --limit 2
+  tp-drseg evaluate --data IDRiD --lesion-free healthy --report report.html --json figures.json
+  tp-drseg evaluate --data my-photographs --format folder --model our-model --draws ours.safetensors
+  tp-drseg evaluate --data my-photographs --format folder --against ours.safetensors"""
 
 
 class PixelsToScore(StrEnum):
@@ -138,7 +147,7 @@ def evaluate(
     from tp_drseg.evaluation.predictions import Descriptions
 
     gallery = Gallery() if report else None
-    with progress_bar("photograph", quiet=quiet) as progress:
+    with progress_bar("photograph", quiet=quiet) as progress, freed_memory_kept():
         measured = evaluate_folds(
             [Fold(loaded, samples, free)],
             descriptions=tuple(Descriptions) if held_out_descriptions else (Descriptions.OWN,),
