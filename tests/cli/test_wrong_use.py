@@ -132,7 +132,7 @@ def test_a_lesion_that_the_asked_model_does_not_know(photos: Path, tmp_path: Pat
         "--lesion",
         "no",
     ]
-    check(CliRunner().invoke(app, line), 2, "unknown lesion 'no'")
+    check(CliRunner().invoke(app, line), 2, "Unknown lesion 'no'")
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -57,8 +57,30 @@ def test_a_wrong_file_is_named_with_its_field(tmp_path: Path, text: str, says: s
 
 
 def test_a_lesion_without_a_description_is_no_lesion(tmp_path: Path) -> None:
-    with pytest.raises(LesionError, match="descriptions"):
+    with pytest.raises(LesionError, match=r"lesions\.yaml: .*descriptions"):
         read_lesions(write(tmp_path, "lesions: [{name: a, abbreviation: A, descriptions: []}]"))
+
+
+def test_texts_over_several_lines_are_one_line(tmp_path: Path) -> None:
+    text = """
+        lesions:
+          - name: drusen
+            abbreviation: NO
+            descriptions:
+              - >
+                small yellow
+                dots
+              - {text: "pale
+                spots"}
+        """
+    (drusen,) = read_lesions(write(tmp_path, text))
+    assert drusen.texts == ("small yellow dots", "pale spots") and drusen.abbreviation == "NO"
+
+
+def test_a_number_is_no_abbreviation(tmp_path: Path) -> None:
+    text = "lesions: [{name: a, abbreviation: 12, descriptions: x}]"
+    with pytest.raises(ConfigError, match=r"must be a text, got 12\. Put it in quotes"):
+        read_lesions(write(tmp_path, text))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

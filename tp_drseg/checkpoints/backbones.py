@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tp_drseg._runtime.json_text import read_json
 from tp_drseg.errors import CheckpointError
 from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.modules.network import TPDRSegNetwork
@@ -137,10 +137,13 @@ def read_clip(name: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     folder = Path(name)
     if folder.is_dir():
         try:
-            architecture = json.loads((folder / "clip_config.json").read_text(encoding="utf-8"))
-            return architecture, load_file(folder / "clip.safetensors")
+            architecture = read_json(folder / "clip_config.json")
+            weights = load_file(folder / "clip.safetensors")
         except Exception as error:  # safetensors raises its own kinds
             raise CheckpointError(f"{folder} holds no readable CLIP: {error}") from error
+        if not isinstance(architecture, dict):
+            raise CheckpointError(f"{folder / 'clip_config.json'} must be a JSON object.")
+        return architecture, weights
     if name.startswith("hf-hub:"):
         model_name, pretrained = name, None
     elif ":" in name:

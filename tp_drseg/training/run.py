@@ -16,6 +16,7 @@ import torch
 from tp_drseg import __version__
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_json, write_text
+from tp_drseg._runtime.json_text import read_json
 from tp_drseg.checkpoints.backbones import read_sam, sam_size
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free, split_folds
@@ -212,9 +213,15 @@ def _write_down(config: RunConfig, split: Split, out: Path) -> None:
             if before.get(name) != now.get(name)
         ]
         if not changed and (out / "data.json").exists():
-            known = json.loads((out / "data.json").read_text(encoding="utf-8"))
+            known = read_json(out / "data.json", error=TrainingError)
+            if not isinstance(known, dict):
+                raise TrainingError(
+                    f"{out / 'data.json'} is damaged. Choose another output folder."
+                )
             changed = [
-                f"the {part} photographs" for part in known if known[part] != photographs[part]
+                f"the {part} photographs"
+                for part, used in photographs.items()
+                if known.get(part) != used
             ]
         if changed:
             raise TrainingError(
@@ -257,8 +264,9 @@ def _start(
     torch.manual_seed(seed)
     if parent is not None:
         return start_from(parent, start.changes.sections())
-    changes: dict[str, Any] = dict(start.changes.sections())
-    return TPDRSeg.from_backbones(sam=str(start.sam), clip=str(clip), **changes)
+    return TPDRSeg.from_backbones(
+        sam=str(start.sam), clip=str(clip), changes=start.changes.sections()
+    )
 
 
 def _versions() -> dict[str, str]:
