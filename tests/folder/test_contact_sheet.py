@@ -44,9 +44,7 @@ def test_all_at_a_glance(photos: Path, out: Path) -> None:
     assert "looks like a cat" in sheet.text
     assert "holds text" in sheet.text
     assert "not a medical device" in sheet.text.lower()
-    assert "3 done, 0 done before, 1 failed, 1 in doubt, 1 passed over" in " ".join(
-        sheet.text.split()
-    )
+    assert "3 done, 1 failed, 1 in doubt, 1 passed over" in " ".join(sheet.text.split())
 
 
 def test_its_pictures_are_there_and_nothing_else_is_loaded(tmp_path: Path, out: Path) -> None:

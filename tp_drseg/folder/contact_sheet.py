@@ -28,7 +28,7 @@ class Card:
 
     Attributes:
         name: The photograph's name.
-        status: `done`, `earlier` (by a run with other settings) or `failed`.
+        status: `done`, `earlier` (of a run over other photographs) or `failed`.
         size: Width and height in px, or nothing.
         doubts: What makes it look unlike a fundus photograph.
         notes: What was left out of its file, or looks odd in it.
