@@ -50,16 +50,15 @@ def photos(tmp_path: Path) -> Path:
 
 @posix
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("flags", ["", "--verbose", "--quiet"])
-def test_closed_streams(photos: Path, redirect: str, flags: str) -> None:
+def test_closed_streams(photos: Path, redirect: str) -> None:
     out = photos.parent / "out"
-    ran = tp_drseg(f"segment '{photos}' -o '{out}' {flags}", redirect=redirect)
+    ran = tp_drseg(f"segment '{photos}' -o '{out}' --verbose", redirect=redirect)
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr and "Error" not in ran.stderr
     assert len(list(out.glob("*.mask.png"))) == 8
     for path in (*out.glob("*.png"), *out.glob("*.csv")):
         assert b"done before" not in path.read_bytes()  # nothing was printed into a file
-    for command in ("lesions", "-h", "lesions --json"):
+    for command in ("lesions", "-h"):
         ran = tp_drseg(command, redirect=redirect)
         assert (ran.returncode, ran.stderr) == (0, "")
 

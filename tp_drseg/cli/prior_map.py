@@ -60,7 +60,8 @@ def prior_map(
     check_texts(text)
     _check_out(out, image, (".png",) if raw else (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
     read_image(image)  # what is wrong with it is said before the slow start
-    with _model.load_model(model, revision, device, dtype).load_image(image) as session:
+    loaded = _model.load_model(model, revision, device, dtype)
+    with loaded.load_image(image) as session, _model.working(loaded):
         prior = session.prior_map(text)
         if raw:
             save_map(prior, out)
