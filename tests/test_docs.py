@@ -223,3 +223,22 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert "python -m pip install --quiet -c constraints.txt '.[test]'" in script
     assert "pytest -n auto" in script
     assert 'tp-drseg segment examples --out "$work/results"' in script
+
+
+def test_finetuning_page_gives_the_defaults_of_the_code() -> None:
+    from tp_drseg.training.finetune import PARTS
+
+    text = section(ROOT / "docs" / "finetuning.md", "3. Teach it")
+    rows = re.findall(r"^\| `([\w-]+)` \| (\d+) \| (\d+|always)", text, re.MULTILINE)
+    assert {name: (int(steps), crops) for name, steps, crops in rows} == {
+        name: (part.steps, str(part.fixed_crops or "always")) for name, part in PARTS.items()
+    }
+
+
+def test_training_page_gives_the_checksums_of_the_recipes() -> None:
+    from tp_drseg.training.run_config import RECIPES, read_run, recipe
+
+    text = section(ROOT / "docs" / "training.md", "Where the weights come from")
+    for name in RECIPES:
+        start = read_run(recipe(name)).start
+        assert re.search(rf"^\| `{start.sam}` .*`{start.sam_sha256}`", text, re.MULTILINE)

@@ -23,10 +23,10 @@ from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_json, write_text
 from tp_drseg.errors import TPDRSegError
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.annotated import load_cached
+from tp_drseg.training.data.annotated import FrameSizes, load_cached
 from tp_drseg.training.engine.launch import launch
-from tp_drseg.training.run import split_data
 from tp_drseg.training.run_config import DataConfig
+from tp_drseg.training.split import split_data
 
 HELD_OUT_NEGATIVES = 20
 
@@ -44,7 +44,7 @@ def prepare(options: Options) -> Bench:
         lesion_free=None if options.negatives is None else str(options.negatives),
         lesion_free_held_out=HELD_OUT_NEGATIVES,
     )
-    split = split_data(data, base.catalog)
+    split = split_data(data, base.catalog, base.catalog.names)
     precision: Any = options.precision  # checked by the configuration
     training = TrainingConfig(
         steps=options.steps,
@@ -57,10 +57,10 @@ def prepare(options: Options) -> Bench:
         precision=precision,
         seed=options.start.seed,
     )
-    diameter = round(1.2 * base.config.inference.working_diameter)
     photographs = load_cached(
-        split.training, base.catalog.names, diameter, options.out / "photographs"
-    )
+        split.training, base.catalog.names, FrameSizes.of(base.config),
+        options.out / "photographs",
+    )  # fmt: skip
     return Bench(
         base=base,
         start=start,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from benchmarks.ablations.options import StartOptions
 from tp_drseg import TPDRSeg
-from tp_drseg.training.start import start_from
+from tp_drseg.training.seeding import seeded
+from tp_drseg.training.starting import child_config, child_of
 
 
 def load_base(options: StartOptions) -> tuple[TPDRSeg, str]:
@@ -21,11 +20,11 @@ def load_base(options: StartOptions) -> tuple[TPDRSeg, str]:
         changes["architecture"]["image_size"] = options.image_size
     if options.diameter is not None:
         changes["inference"]["working_diameter"] = options.diameter
-    torch.manual_seed(options.seed)
-    if options.sam is not None and options.clip is not None:
-        base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, changes=changes)
-        return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
-    model_id = None if options.start == "embedded" else options.start
-    parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")
-    name = f"the trained model {parent.model_id}, with a tuning that is new"
-    return start_from(parent, changes), name
+    with seeded(options.seed):
+        if options.sam is not None and options.clip is not None:
+            base = TPDRSeg.from_backbones(sam=options.sam, clip=options.clip, changes=changes)
+            return base, f"{options.sam.name}, with a prompt generator and a tuning that are new"
+        model_id = None if options.start == "embedded" else options.start
+        parent = TPDRSeg.from_pretrained(model_id, device="cpu", dtype="float32")
+        base = child_of(parent, child_config(parent, changes=changes))
+    return base, f"the trained model {parent.model_id}, with a tuning that is new"

@@ -27,7 +27,8 @@ from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.engine.trainer import Trainer
-from tp_drseg.training.start import start_from
+from tp_drseg.training.seeding import seeded
+from tp_drseg.training.starting import child_config, child_of
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,9 @@ class Bench:
         config, fields = self.training, ROWS[row]
         if path.exists():
             return _read(path, {**settings, "fields": dict(fields)})
-        torch.manual_seed(config.seed)
-        model = start_from(self.base, model_changes(row)).to(self.fabric.device)
+        changed = child_config(self.base, changes=model_changes(row))
+        with seeded(config.seed):
+            model = child_of(self.base, changed).to(self.fabric.device)
         text = model.config.inference.text
         if text not in self._crops:  # CLIP sees every photograph once, not once a row
             self._crops[text] = Crops(model, self.photographs, config)

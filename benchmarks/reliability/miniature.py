@@ -106,8 +106,15 @@ def _photographs() -> list[AnnotatedImage]:
         masks = torch.zeros((len(_TEXTS), _SIDE, _SIDE), dtype=torch.uint8)
         if number < len(_TEXTS):
             masks[number, 25:39, 30:44] = 1
-        image = torch.from_numpy(fundus(_SIDE, _SIDE, seed=number)).permute(2, 0, 1)
+        pixels = torch.from_numpy(fundus(_SIDE, _SIDE, seed=number))
         shown.append(
-            AnnotatedImage(name=name, image=image, masks=masks, field_of_view=inside[None])
+            AnnotatedImage(
+                name=name,
+                levels=(pixels.permute(2, 0, 1),),
+                masks=masks,
+                field_of_view=inside[None],
+                clip_pixels=pixels,
+                clip_inside=inside,
+            )
         )
     return shown

@@ -17,9 +17,10 @@ from benchmarks.harness.setting import Setting, load_ours
 from benchmarks.reference.network import PlainTPDRSeg
 from benchmarks.speed.ways import load_plain
 from tp_drseg.data import Sample
+from tp_drseg.inference.prior import CLIPFeatures
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.annotated import AnnotatedImage, load_annotated
+from tp_drseg.training.data.annotated import AnnotatedImage, FrameSizes, load_annotated
 from tp_drseg.training.data.batch import Batch
 from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.engine.losses import segmentation_loss
@@ -28,7 +29,7 @@ from tp_drseg.training.engine.schedule import warm_cosine
 
 
 def train_plainly(
-    setting: Setting, config: TrainingConfig, samples: Sequence[Sample], diameter: int
+    setting: Setting, config: TrainingConfig, samples: Sequence[Sample], sizes: FrameSizes
 ) -> dict[str, Any]:
     """Train on one crop and one lesion after the other, everything anew for each step.
 
@@ -37,10 +38,10 @@ def train_plainly(
     """
     plain, parent = load_plain(setting), load_ours(replace(setting, dtype="float32"))
     names = parent.catalog.names
-    photographs = [load_annotated(sample, names, diameter) for sample in samples]
+    photographs = [load_annotated(sample, names, sizes) for sample in samples]
     crops = Crops(parent, photographs, config)  # chooses and cuts; what it keeps is taken from it
-    crops.photographs = Anew(len(samples), lambda i: load_annotated(samples[i], names, diameter))
-    crops.features = Anew(len(samples), lambda i: _clip_features(plain, crops.photographs[i]))
+    crops.images = Anew(len(samples), lambda i: load_annotated(samples[i], names, sizes))
+    crops.features = Anew(len(samples), lambda i: _clip_features(plain, crops.images[i]))
     crops.texts = Anew(len(names), lambda i: _text_features(plain, parent, names[i]))
     learning = parameter_groups(parent.network, config.lr_factors)
     del photographs
@@ -100,15 +101,17 @@ class Anew(list[Any]):
 
 
 @torch.no_grad()
-def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> tuple[Tensor, Tensor]:
+def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> CLIPFeatures:
     """CLIP's patches of a photograph, of unit length, and which of them are inside."""
     device = plain.prompt_generator.class_bias.device
     side = plain.config.architecture.clip.image_size
-    picture = photograph.image[None].float() / 255
-    picture = F.interpolate(picture, size=side, mode="bilinear", antialias=True)
+    height, width = photograph.clip_inside.shape
+    picture = torch.zeros(1, 3, side, side)
+    picture[..., :height, :width] = photograph.clip_pixels.permute(2, 0, 1) / 255
     features = F.normalize(plain.patches(picture.to(device))).cpu()
-    inside = photograph.field_of_view[None].float()
-    return features, F.adaptive_max_pool2d(inside, features.shape[-2:]) > 0
+    inside = torch.zeros(1, 1, side, side)
+    inside[..., :height, :width] = photograph.clip_inside
+    return CLIPFeatures(features, F.adaptive_max_pool2d(inside, features.shape[-2:]) >= 0.5)
 
 
 @torch.no_grad()

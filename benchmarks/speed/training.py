@@ -16,17 +16,13 @@ from benchmarks.speed.plain_training import train_plainly
 from tp_drseg.data import read_dataset
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
-from tp_drseg.training.data.annotated import load_cached
+from tp_drseg.training.data.annotated import FrameSizes, load_cached
 from tp_drseg.training.data.batch import Batch
 from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.run_config import read_run, recipe
-
-PRECISIONS = {"auto": "auto", "float32": "float32", "bfloat16": "bf16"}
-MARGIN = 1.2
-"""Crops are cut from photographs of so many times the working diameter, as in a training run."""
 
 
 def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dict[str, Any]:
@@ -41,15 +37,15 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
     config = _config(setting, steps)
     model = load_ours(replace(setting, dtype="float32"))
     samples = read_dataset(data, format, None, model.catalog)
-    diameter = round(MARGIN * model.config.inference.working_diameter)
+    sizes = FrameSizes.of(model.config)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         names = model.catalog.names
-        photographs = load_cached(samples, names, diameter, Path(folder) / "cache")
+        photographs = load_cached(samples, names, sizes, Path(folder) / "cache")
         crops = StampedCrops(model, photographs, config)
         prepared = time.perf_counter() - begun
         ours = _train(model, crops, setting, Path(folder) / "run")
-    plain = in_fresh_process(train_plainly, setting, config, samples, diameter)
+    plain = in_fresh_process(train_plainly, setting, config, samples, sizes)
     losses = list(zip(ours["losses"], plain["losses"], strict=True))
     return {
         "photographs": [sample.name for sample in samples],
@@ -66,8 +62,7 @@ def training_speed(setting: Setting, data: Path, format: str, steps: int) -> dic
 def _config(setting: Setting, steps: int) -> TrainingConfig:
     """The recipe of the embedded model, with few steps, without points and mosaics."""
     tiny = read_run(recipe("tiny")).training
-    precision: Any = PRECISIONS[setting.dtype]
-    changes = {"steps": steps, "save_every": steps, "precision": precision}
+    changes = {"steps": steps, "save_every": steps, "precision": setting.dtype}
     return tiny.replace(points=0.0, mosaic=0.0, **changes)
 
 

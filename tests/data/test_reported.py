@@ -16,7 +16,7 @@ from tp_drseg.data.masks import read_mask
 from tp_drseg.errors import DataError, TPDRSegError
 from tp_drseg.images import read_image
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.training.data.annotated import load_cached
+from tp_drseg.training.data.annotated import FrameSizes, load_cached
 
 CATALOG = LesionCatalog.default()
 SHOWN, STORED = (144, 96), (96, 144)
@@ -112,7 +112,7 @@ def test_check_refuses_what_training_stops_on(unusable: Path) -> None:
 def test_training_names_the_photograph_it_stops_on(unusable: Path, tmp_path: Path) -> None:
     samples = read_dataset(unusable.parents[1], "folder", None, CATALOG)
     with pytest.raises(TPDRSegError) as caught:
-        load_cached(samples, CATALOG.names, 64, tmp_path / "cache")
+        load_cached(samples, CATALOG.names, FrameSizes(64, 64, 64), tmp_path / "cache")
     assert unusable.name in str(caught.value)
 
 
@@ -125,5 +125,5 @@ def test_a_photograph_whose_alpha_is_empty_is_used(
     _mask(tmp_path / "masks" / "EX" / "a.png", (64, 64))
     samples = read_dataset(tmp_path, "folder", None, CATALOG)
     assert "alpha channel is left out" in check(samples, CATALOG.names).warnings[-1]
-    (loaded,) = load_cached(samples, CATALOG.names, 64, tmp_path / "cache")
-    assert loaded.image.any()
+    (loaded,) = load_cached(samples, CATALOG.names, FrameSizes(64, 64, 64), tmp_path / "cache")
+    assert loaded.levels[0].any()

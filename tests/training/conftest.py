@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.support.annotated import annotated
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
@@ -58,11 +59,11 @@ def _pixels(seed: int, lesions: bool) -> tuple[Pixels, Pixels, Pixels]:
 
 def _photograph(name: str, seed: int, lesions: bool = True, **more: Any) -> AnnotatedImage:
     image, masks, field = _pixels(seed, lesions)
-    return AnnotatedImage(
-        name=name,
-        image=torch.from_numpy(image).permute(2, 0, 1),
-        masks=torch.from_numpy(masks),
-        field_of_view=torch.from_numpy(field[None]),
+    return annotated(
+        name,
+        torch.from_numpy(image).permute(2, 0, 1),
+        torch.from_numpy(masks),
+        torch.from_numpy(field[None]),
         **more,
     )
 

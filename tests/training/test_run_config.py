@@ -54,7 +54,7 @@ def test_round_trip(tmp_path: Path) -> None:
         start=StartConfig(checkpoint="embedded", changes=CHANGES),
         training=TrainingConfig(
             epochs=0.5, learning_rate=1e-5, lr_factors={"": 0.0, "detail_head.": 3.0},
-            lesions=("EX", "MA"), scales=(1.0, 1.0), bce_weights={"EX": 2.5}, precision="bf16",
+            lesions=("EX", "MA"), scales=(1.0, 1.0), bce_weights={"EX": 2.5}, precision="bfloat16",
         ),
         most_marked=None,
     )  # fmt: skip

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import (
     DataOption,
     DebugOption,
+    Device,
+    DeviceOption,
     FormatOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
+)
+from tp_drseg.cli._training import (
+    DryRunOption,
+    LimitOption,
+    Precision,
+    PrecisionOption,
+    RunFolderOption,
+    start_run,
 )
 
 
@@ -24,8 +32,12 @@ def finetune(
         Path, typer.Option(metavar="FILE", help="YAML file with the lesions and descriptions.")
     ],
     data: DataOption,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
+    out: RunFolderOption,
     format: FormatOption = "folder",
+    lesion_free: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Photographs that show none of the lesions."),
+    ] = None,
     folds: Annotated[
         int,
         typer.Option(
@@ -42,34 +54,38 @@ def finetune(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Optimiser steps; by default 1500, and 200 with --train."),
+        typer.Option(min=1, help="Optimiser steps; by default what suits the parts that learn."),
     ] = None,
+    limit: LimitOption = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    dry_run: DryRunOption = False,
     model: ModelOption = None,
     revision: RevisionOption = None,
+    device: DeviceOption = Device.auto,
+    dtype: PrecisionOption = None,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Teach a model lesions of your own, each by a description and masks.
 
-    What the model already knows stays the same to the last bit, unless --train opens more.
+    What the model already knows stays the same to the last bit, unless --train opens more. A run
+    that was stopped goes on when it is started again with the same --out.
     """
-    from tp_drseg.cli._model import load_model
-    from tp_drseg.cli._options import Device, Dtype
-    from tp_drseg.data import read_dataset, split_folds
     from tp_drseg.lesions import LesionCatalog
     from tp_drseg.lesions.lesion_file import read_lesions
-    from tp_drseg.training import finetune as tuning
+    from tp_drseg.training.finetune import finetune_config
+    from tp_drseg.training.run_config import DataConfig
 
-    if not debug:
-        set_level(logging.INFO)
-    parent = load_model(model, revision, Device.cpu, Dtype.float32)
-    new = read_lesions(lesions)
-    config = tuning.default_config(new, train or (), steps, seed)
-    catalog = LesionCatalog((*parent.catalog, *new))
-    samples = read_dataset(data, format, None, catalog)
-    learning, validation = split_folds(samples, folds, 0) if folds else (samples, [])
-    tuning.finetune(
-        parent, new, learning, out, validation=validation, train=train or (), config=config
+    config = finetune_config(
+        LesionCatalog(read_lesions(lesions)),
+        DataConfig(
+            root=str(data), format=format, folds=folds, lesion_free=lesion_free, limit=limit
+        ),
+        model="embedded" if model is None else model,
+        revision=revision,
+        train=train or (),
+        steps=steps,
+        precision=(dtype or Precision.auto).value,
+        seed=seed,
     )
-    typer.echo(f"Wrote {out / 'model'}")
+    start_run(config, out, device, dry_run=dry_run, debug=debug)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tp_drseg.cli._logging import set_level
-from tp_drseg.cli._options import DebugOption, VerboseOption
+from tp_drseg.cli._options import DebugOption, Device, DeviceOption, VerboseOption
+from tp_drseg.cli._training import (
+    DryRunOption,
+    LimitOption,
+    PrecisionOption,
+    RunFolderOption,
+    start_run,
+)
+from tp_drseg.errors import ConfigError
 
 
 def train(
@@ -21,7 +26,7 @@ def train(
             help="A run's YAML file, or the name of a recipe: tiny, vit_b_idrid, vit_b_ddr.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run.")],
+    out: RunFolderOption,
     data: Annotated[
         str | None, typer.Option(metavar="DIR", help="In place of data.root of the file.")
     ] = None,
@@ -38,9 +43,13 @@ def train(
     steps: Annotated[
         int | None, typer.Option(min=1, help="In place of training.steps or training.epochs.")
     ] = None,
+    limit: LimitOption = None,
     seed: Annotated[
         int | None, typer.Option(help="In place of training.seed: of all randomness.")
     ] = None,
+    dry_run: DryRunOption = False,
+    device: DeviceOption = Device.auto,
+    dtype: PrecisionOption = None,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -49,23 +58,25 @@ def train(
     A run that was stopped goes on when it is started again with the same --out. Start it with
     torchrun to use several processes or GPUs.
     """
-    from tp_drseg.training import run as runs
     from tp_drseg.training.run_config import RECIPES, read_run, recipe
 
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
-    if not debug:
-        set_level(logging.INFO if first else logging.WARNING)
+    path = recipe(run) if run in RECIPES else Path(run)
+    if not path.exists():
+        raise ConfigError(
+            f"There is no recipe and no file {run}. Recipes are {', '.join(RECIPES)}; a run of "
+            f"your own is a YAML file, as docs/training.md describes it."
+        )
     changes: dict[str, Any] = {
         "data.root": data,
         "data.lesion_free": lesion_free,
+        "data.limit": limit,
         "start.sam": sam,
         "start.clip": clip,
         "training.steps": steps,
         "training.seed": seed,
+        "training.precision": None if dtype is None else dtype.value,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
     if steps is not None:
         changes["training.epochs"] = None
-    runs.run(read_run(recipe(run) if run in RECIPES else Path(run), changes), out)
-    if first:
-        typer.echo(f"Wrote {out / 'model'}")
+    start_run(read_run(path, changes), out, device, dry_run=dry_run, debug=debug)

@@ -86,3 +86,22 @@ def working_priors(priors: Tensor, diameter: int, padded_size: tuple[int, int]) 
 def prior_cells(working: Tensor) -> Tensor:
     """Average priors `(..., h, w)` over the cells of the image embedding."""
     return F.avg_pool2d(working, EMBEDDING_STRIDE)
+
+
+def cell_weights(diameter: int, grid: int) -> Tensor:
+    """Return how much each of CLIP's cells gives to each cell of the image embedding.
+
+    `working_priors` and `prior_cells` are linear and go along each axis on its own: one after the
+    other they are `W @ P @ W.T` for a prior `P`, which is a small part of their work.
+
+    Args:
+        diameter: Longest side of the field of view in the working frame, in pixels.
+        grid: Side `g` of CLIP's grid.
+
+    Returns:
+        `W`, `(n, g)` float32, with `n` whole cells over the diameter.
+    """
+    units = torch.eye(grid, dtype=torch.float32, device="cpu")[None, :, :, None]
+    grown = F.interpolate(units, size=(diameter, 1), mode="bilinear", align_corners=False)
+    padded = F.pad(grown, (0, 0, 0, -diameter % EMBEDDING_STRIDE))
+    return F.avg_pool2d(padded, (EMBEDDING_STRIDE, 1))[0, :, :, 0].T.contiguous()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tp_drseg.config.base import FrozenConfig, shown
 
-Precision = Literal["auto", "float32", "bf16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "constant"]
 
 _MOST_STEPS = 10_000_000
@@ -67,7 +67,7 @@ class TrainingConfig(FrozenConfig):
         save_every: Steps between two checkpoints of the run.
         validate_every: Steps between two looks at the validation photographs; 0 for a single one
             after the last step.
-        precision: `bf16` mixed precision, `float32`, or `auto`, which asks the hardware.
+        precision: `bfloat16` mixed precision, `float32`, or `auto`, which asks the hardware.
         workers: Processes that cut crops beside the training; 0 for none.
         seed: Of crops, photometric changes and choice of descriptions.
 
@@ -80,7 +80,7 @@ class TrainingConfig(FrozenConfig):
         22
         >>> config.replace(precision="fp16")
         Traceback (most recent call last):
-        tp_drseg.errors.ConfigError: precision must be 'auto', 'float32' or 'bf16', got 'fp16'.
+        tp_drseg.errors.ConfigError: precision must be 'auto', 'float32' or 'bfloat16', got 'fp16'.
     """
 
     steps: SomeSteps | None = None

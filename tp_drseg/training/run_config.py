@@ -12,6 +12,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, create_model, model_
 from tp_drseg._runtime.yaml_file import read_yaml, write_yaml
 from tp_drseg.config import ArchitectureConfig, InferenceConfig
 from tp_drseg.config.base import FrozenConfig, shown
+from tp_drseg.config.model import Catalog
 from tp_drseg.errors import ConfigError
 from tp_drseg.training.config import Share, TrainingConfig
 
@@ -33,8 +34,11 @@ class DataConfig(FrozenConfig):
         fold: The first photograph for validation, counted from 0.
         lesion_free: Folder of photographs without any lesion.
         lesion_free_held_out: How many of them, the last by name, are for validation.
-        diameter: Longest side, in pixels, of the field of view from which crops are cut; by
-            default 1.2 times the model's working diameter.
+        diameter: Longest side, in pixels, of the field of view from which crops are cut that zoom
+            in; by default 1.2 times the model's working diameter. The others are cut from the
+            working frame, which inference sees.
+        limit: Take only so many photographs, the first by name, of each kind: to learn from, for
+            validation, and without lesions.
 
     Raises:
         ConfigError: A field is unknown or impossible; each is named.
@@ -48,6 +52,7 @@ class DataConfig(FrozenConfig):
     lesion_free: Text | None = None
     lesion_free_held_out: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     diameter: Annotated[int, Field(ge=32, le=16_384)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -102,10 +107,14 @@ class StartConfig(FrozenConfig):
 
     Attributes:
         sam: An official SAM checkpoint; its width decides the size of the model.
+        sam_sha256: SHA-256 of that file, in hexadecimal; another file is refused. `None` takes any.
         clip: See `TPDRSeg.from_backbones`; by default, for the size `tiny`, a small CLIP is
             trained on the training photographs first.
         checkpoint: In place of `sam` and `clip` a trained model: `embedded`, a folder, or a
             repository on the Hub. Tensors that fit are taken, the others start anew.
+        revision: Branch, tag or commit of a `checkpoint` on the Hub.
+        lesions: Lesions that the model of `checkpoint` does not know and that are added to its
+            catalog, laid out as in `lesions.json`.
         changes: Fields of the model's configuration that are to differ.
 
     Raises:
@@ -113,8 +122,11 @@ class StartConfig(FrozenConfig):
     """
 
     sam: Text | None = None
+    sam_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     clip: Text | None = None
     checkpoint: Text | None = None
+    revision: Text | None = None
+    lesions: Catalog | None = None
     changes: ModelChanges = Field(default_factory=ModelChanges)
 
     @model_validator(mode="after")
@@ -123,6 +135,12 @@ class StartConfig(FrozenConfig):
             raise ValueError("sam (with clip) or checkpoint must be given, one of the two.")
         if self.checkpoint is not None and self.clip is not None:
             raise ValueError("clip goes with sam: a checkpoint has its own CLIP.")
+        if self.checkpoint is None and (self.revision is not None or self.lesions is not None):
+            raise ValueError(
+                "revision and lesions go with checkpoint: new lesions are taught to it."
+            )
+        if self.sam is None and self.sam_sha256 is not None:
+            raise ValueError("sam_sha256 goes with sam.")
         return self
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from tests.support.annotated import annotated
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
 from tp_drseg.modules.clip import build_clip, dense_image_features, tokenize
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
@@ -59,7 +60,7 @@ def test_balanced_bce() -> None:
         x = logits[t].double().numpy()
         gain = [-math.log(1 / (1 + math.exp(-v))) for v in x[positive[t].numpy()]]
         cost = [-math.log(1 - 1 / (1 + math.exp(-v))) for v in x[negative[t].numpy()]]
-        expected += (np.mean(gain) if gain else 0.0) + np.mean(cost)
+        expected += float((np.mean(gain) if gain else 0.0) + np.mean(cost))
     assert positive[:2].any() and negative.any()
     found = float(balanced_bce(logits, positive, negative))
     assert found == pytest.approx(expected / 3 / 2, rel=1e-5)
@@ -133,11 +134,11 @@ def two_colours() -> tuple[list[AnnotatedImage], LesionCatalog]:
         ):
             mask[place], image[place] = 1, colour
         photographs.append(
-            AnnotatedImage(
-                name=str(number),
-                image=torch.from_numpy(image).permute(2, 0, 1),
-                masks=torch.from_numpy(masks),
-                field_of_view=torch.ones(1, SIDE, SIDE, dtype=torch.uint8),
+            annotated(
+                str(number),
+                torch.from_numpy(image).permute(2, 0, 1),
+                torch.from_numpy(masks),
+                torch.ones(1, SIDE, SIDE, dtype=torch.uint8),
             )
         )
     lesions = (("rubor", "R", "bright red"), ("flavor", "F", "lemon yellow"))
@@ -184,7 +185,7 @@ def test_it_tells_two_colours_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         texts = ["bright red spot", "lemon yellow spot"]
         text = F.normalize(clip.encode_text(tokenize(texts, 77)), dim=-1)
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_PIXEL_MEAN, CLIP_PIXEL_STD))
-        image = (photographs[0].image / 255 - mean) / std
+        image = (photographs[0].levels[0] / 255 - mean) / std
         features = F.normalize(dense_image_features(clip.visual, image[None], "value"), dim=1)[0]
         cosine = torch.einsum("dhw,td->thw", features, text)
     assert cosine.shape == (2, 4, 4)

@@ -11,15 +11,16 @@ from tp_drseg.training.data.feature_cache import cached_features
 Make = Callable[..., Any]
 
 
-def counting(model: Any) -> list[int]:
+def counting(network: Any) -> list[int]:
     """How often the encoder's beginning has been computed, in the last place."""
-    calls, stem = [0], model.network.image_encoder.backbone.stem
+    calls, stem = [0], network.image_encoder.backbone.stem
 
     def counted(images: torch.Tensor) -> torch.Tensor:
         calls[0] += 1
-        return stem(images)
+        found: torch.Tensor = stem(images)
+        return found
 
-    model.network.image_encoder.backbone.stem = counted
+    network.image_encoder.backbone.stem = counted
     return calls
 
 
@@ -30,40 +31,41 @@ def test_what_is_remembered_is_what_would_be_computed(
 ) -> None:
     if tuning == "lora":
         pytest.importorskip("peft")
-    model = make_model(kind, tuning=tuning, injector_blocks=(4 if kind == "tiny_vit" else 1,))
+    block = 4 if kind == "tiny_vit" else 1
+    network = make_model(kind, tuning=tuning, injector_blocks=(block,)).network
     images = 255 * torch.rand(2, 1, 3, 64, 64)
     priors, classes = torch.rand(1, 2, 4, 4), torch.tensor([0, 1])
-    model.network.train()
-    expected = [model(x, priors, classes) for x in images]
-    calls = counting(model)
-    with cached_features(model):
+    network.train()
+    expected = [network(x, priors, classes) for x in images]
+    calls = counting(network)
+    with cached_features(network):
         for _ in range(3):
             for x, logits in zip(images, expected, strict=True):
-                assert torch.equal(model(x, priors, classes), logits)
+                assert torch.equal(network(x, priors, classes), logits)
         assert calls == [2]
-        model.network.eval()
+        network.eval()
         for _ in range(2):
-            model(images[0], priors, classes)
+            network(images[0], priors, classes)
         assert calls == [4]
-    model.network.train()
-    assert torch.equal(model(images[0], priors, classes), expected[0])
+    network.train()
+    assert torch.equal(network(images[0], priors, classes), expected[0])
     assert calls == [5]
 
 
 def test_what_learns_is_not_remembered(make_model: Make) -> None:
-    model = make_model("tiny_vit").train()
+    network = make_model("tiny_vit").network.train()
     image = 255 * torch.rand(1, 3, 64, 64)
     priors, classes = torch.rand(1, 1, 4, 4), torch.tensor([0])
-    model.network.detail_head.requires_grad_(True)
-    torch.nn.init.normal_(model.network.detail_head.choose.layers[-1].weight)
-    with cached_features(model):
-        before = model(image, priors, classes)
+    network.detail_head.requires_grad_(True)
+    torch.nn.init.normal_(network.detail_head.choose.layers[-1].weight)
+    with cached_features(network):
+        before = network(image, priors, classes)
         with torch.no_grad():
-            model.network.detail_head.last.bias += 1
-        assert not torch.equal(model(image, priors, classes), before)
-    model.network.image_encoder.backbone.requires_grad_(True)
-    calls = counting(model)
-    with cached_features(model):
+            network.detail_head.last.bias += 1
+        assert not torch.equal(network(image, priors, classes), before)
+    network.image_encoder.backbone.requires_grad_(True)
+    calls = counting(network)
+    with cached_features(network):
         for _ in range(2):
-            model(image, priors, classes)
+            network(image, priors, classes)
     assert calls == [2]

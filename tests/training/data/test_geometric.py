@@ -53,6 +53,19 @@ def test_windows(image: Tensor) -> None:
     close(wide, torch.zeros(3, 64, 64))
 
 
+def test_an_image_stays_as_sharp_as_it_is(image: Tensor) -> None:
+    """Bicubic gives the pixels themselves where the window's pixels lie on theirs."""
+    found = crop((0.5, 0.25), 0.5).apply(image, 16, "bicubic")
+    close(found, image[:, :16, 8:24])
+    turned = crop((0.5, 0.5), 0.5, angle=math.pi / 2).apply(image, 16, "bicubic")
+    close(turned, torch.rot90(image[:, 8:24, 8:24], 1, (1, 2)))
+    # a shift by half a pixel blurs less than the mean of two would
+    wave = (torch.arange(32) % 4 < 2).float().expand(1, 32, 32) * 255
+    shifted = crop((0.5 + 0.5 / 32, 0.5), 0.5)
+    sharp, soft = (shifted.apply(wave, 16, mode) for mode in ("bicubic", "bilinear"))
+    assert sharp.std() > 1.05 * soft.std()
+
+
 def test_a_window_beside_the_photograph_is_black(image: Tensor) -> None:
     for centre in ((3.0, 0.5), (-2.0, 0.5), (0.5, 4.0), (-5.0, -5.0)):
         found = crop(centre, 0.5, angle=0.3).apply(image, 8)

@@ -9,7 +9,7 @@ from tp_drseg.training.engine.parameter_groups import parameter_groups
 
 def test_by_itself_the_model_s_own_choice_learns(model: TPDRSeg) -> None:
     own = {name for name, _ in model.network.trained_parameters()}
-    groups = parameter_groups(model, {})
+    groups = parameter_groups(model.network, {})
     assert groups.keys() == {1.0} and set(groups[1.0]) == own
     assert {name for name, _ in model.network.trained_parameters()} == own
 
@@ -17,7 +17,8 @@ def test_by_itself_the_model_s_own_choice_learns(model: TPDRSeg) -> None:
 def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
     stage = "image_encoder.backbone.stages.3."
     groups = parameter_groups(
-        model, {stage: 0.3, f"{stage}blocks.0.mlp.": 0.1, "detail_head.": 3, "mask_decoder.": 0}
+        model.network,
+        {stage: 0.3, f"{stage}blocks.0.mlp.": 0.1, "detail_head.": 3, "mask_decoder.": 0},
     )
     assert groups.keys() == {0.1, 0.3, 1.0, 3}
     assert all(name.startswith(f"{stage}blocks.0.mlp.") for name in groups[0.1])
@@ -31,7 +32,7 @@ def test_opened_slowed_and_closed(model: TPDRSeg) -> None:
 
 
 def test_what_nothing_uses_and_clip_stay_closed(model: TPDRSeg) -> None:
-    groups = parameter_groups(model, {"": 0.5})
+    groups = parameter_groups(model.network, {"": 0.5})
     names = set(groups[0.5])
     assert groups.keys() == {0.5} and any(".backbone." in name for name in names)
     assert not any(n.startswith(("explicit_prior.", "prompt_encoder.")) for n in names)
@@ -41,9 +42,9 @@ def test_what_nothing_uses_and_clip_stay_closed(model: TPDRSeg) -> None:
 @pytest.mark.parametrize("prefix", ["decoder.", "explicit_prior.", "prompt_encoder."])
 def test_names_of_nothing_that_can_learn(model: TPDRSeg, prefix: str) -> None:
     with pytest.raises(TrainingError, match=f"'{prefix}'.*mask_decoder., prompt_generator."):
-        parameter_groups(model, {prefix: 1.0})
+        parameter_groups(model.network, {prefix: 1.0})
 
 
 def test_nothing_learns(model: TPDRSeg) -> None:
     with pytest.raises(TrainingError, match="Nothing learns"):
-        parameter_groups(model, {"": 0.0})
+        parameter_groups(model.network, {"": 0.0})

@@ -70,7 +70,7 @@ def test_it_learns_what_it_may(make_trainer: MakeTrainer, tmp_path: Path) -> Non
     before = weights(trainer.model)
     learning = {name for name, _ in trainer.model.network.trained_parameters()}
     model = trainer.run()
-    assert model is trainer.model and not model.training
+    assert model is trainer.model and not model.network.training
     found = losses(tmp_path)
     assert len(found) == 16
     assert np.mean(found[-5:]) < 0.7 * np.mean(found[:5])
@@ -126,7 +126,7 @@ def test_the_average_of_the_weights(make_trainer: MakeTrainer, tmp_path: Path) -
     torch.testing.assert_close(model.network.state_dict()[name], expected)
     assert not torch.equal(expected, seen[-1])
     last = make_trainer(tmp_path / "last", ema_decay=0.0, steps=3).run()
-    assert torch.equal(last.state_dict()[name], seen[-1])
+    assert torch.equal(last.network.state_dict()[name], seen[-1])
 
 
 def test_micro_batches_give_the_same_step(make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_validation_keeps_the_best(make_trainer: MakeTrainer, tmp_path: Path) ->
 
     def validate(model: TPDRSeg, folder: Path) -> dict[str, float]:
         assert folder == tmp_path
-        looks.append((model.training, weights(model)))
+        looks.append((model.network.training, weights(model)))
         return {"mean": next(means), "hard exudate": 0.1}
 
     trainer = make_trainer(tmp_path, validate, steps=5, validate_every=2)
@@ -202,7 +202,7 @@ def test_validation_keeps_the_best(make_trainer: MakeTrainer, tmp_path: Path) ->
 
 
 def test_bf16(make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, steps=2, points=1.0, precision="bf16")
+    trainer = make_trainer(tmp_path, steps=2, points=1.0, precision="bfloat16")
     model = trainer.run()
     assert model.dtype == torch.float32  # only the work in between is in bf16
     exact = make_trainer(tmp_path / "exact", steps=2, points=1.0)
@@ -213,11 +213,8 @@ def test_bf16(make_trainer: MakeTrainer, tmp_path: Path) -> None:
 
 def test_weights_of_the_cross_entropy(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     fields: dict[str, Any] = {
-        "steps": 1,
-        "lesions_per_crop": 1,
-        "lesions": ("hard exudate",),
-        "points": 0.0,
-    }
+        "steps": 1, "lesions_per_crop": 1, "lesions": ("hard exudate",), "points": 0.0,
+    }  # fmt: skip
     found = []
     weights: list[dict[str, Any]] = [
         {"bce_weight": 2.0}, {"bce_weight": 5.0}, {"bce_weight": 2.0, "bce_weights": {"EX": 5.0}}
@@ -236,8 +233,7 @@ def test_weight_of_what_is_absent(make_trainer: MakeTrainer, tmp_path: Path) -> 
             folder = tmp_path / f"{negatives}-{factor}"
             make_trainer(
                 folder, steps=1, lesions=("EX",), lesion_centred=1.0, points=0.0,
-                lesion_free_share=negatives,
-                absent_weight=factor,
+                lesion_free_share=negatives, absent_weight=factor,
             ).run()  # fmt: skip
             found[negatives, factor] = losses(folder)[0]
     assert found[1.0, 7.0] == pytest.approx(7 * found[1.0, 1.0], rel=1e-5)
@@ -249,10 +245,10 @@ def test_what_is_not_annotated_teaches_nothing(
 ) -> None:
     """The class group of a lesion that was never looked for does not learn."""
     plain = photograph("one", 1, annotated=(True, True, False))
-    fields = {"photographs": [plain], "lesions": 0, "weight_decay": 0.0, "steps": 3}
+    fields = {"photographs": [plain], "lesions_per_crop": 0, "weight_decay": 0.0, "steps": 3}
     trainer = make_trainer(tmp_path, **fields)
     before = trainer.model.network.prompt_generator.class_weight.detach().clone()
-    after = trainer.run().prompt_generator.class_weight
+    after = trainer.run().network.prompt_generator.class_weight
     assert torch.equal(after[2], before[2])
     assert not torch.equal(after[0], before[0]) and not torch.equal(after[1], before[1])
 
@@ -317,3 +313,34 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda n: None if n == missing else find_spec(n))
     with pytest.raises(MissingExtraError, match=r"tp-drseg\[train\]"):
         launch(TrainingConfig(steps=1))
+
+
+def test_a_run_leaves_the_process_as_it_was(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """Its generators too; and its default number format changes nothing."""
+    fields = {"points": 0.5, "steps": 3, "batch_size": 2}
+    expected = weights(make_trainer(tmp_path / "one", **fields).run())
+    trainer = make_trainer(tmp_path / "other", **fields)
+    torch.manual_seed(9)
+    np.random.seed(9)
+    before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = weights(trainer.run())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert same(found, expected) and losses(tmp_path / "other") == losses(tmp_path / "one")
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]
+
+
+def test_lesions_that_are_not_trained_keep_their_groups(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """Weight decay does not shrink them, which no gradient holds."""
+    trainer = make_trainer(
+        tmp_path, steps=3, lesions=("EX",), weight_decay=0.5, learning_rate=1e-2, lr_factors={}
+    )
+    generator = trainer.model.network.prompt_generator
+    before = generator.class_weight.detach().clone()
+    after = trainer.run().network.prompt_generator.class_weight
+    assert torch.equal(after[[0, 2]], before[[0, 2]]) and not torch.equal(after[1], before[1])

@@ -188,7 +188,8 @@ def _views(
                 angle=2 * math.pi * draw[3],
                 mirrored=draw[4] < 0.5,
             )
-            image = random_photometric(crop.apply(photograph.image, size) / 255, generator)
+            shown = crop.apply(photograph.level(size / crop.extent), size, "bicubic").clamp_(0, 255)
+            image = random_photometric(shown / 255, generator)
             features = tower.trunk_features(((image - mean) / std)[None])[0]
             yield features.half(), F.avg_pool2d(crop.apply(photograph.masks, size), tower.patch)
         if number % 10 == 0:

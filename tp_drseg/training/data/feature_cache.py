@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,12 +14,24 @@ from tp_drseg.modules.network import TPDRSegNetwork
 
 
 @contextmanager
-def cached_features(network: TPDRSegNetwork) -> Iterator[None]:
-    """Let a network in training keep, for a while, its shared features of every image that it sees.
+def cached_features(
+    network: TPDRSegNetwork, *, when: bool = True
+) -> Iterator[Mapping[bytes, ImageFeatures]]:
+    """Let a network in training keep its shared features of every image for a while.
 
     Those of the detail head too, if it is frozen. What learns is never kept: where a part of the
     encoder learns, all is computed each time as before.
+
+    Args:
+        network: The network.
+        when: Whether to keep anything at all.
+
+    Yields:
+        What is kept, by a hash of the image.
     """
+    if not when:
+        yield {}
+        return
     head = network.detail_head
     frozen = head is None or not any(p.requires_grad for p in head.parameters())
     owner: Any = network if frozen else network.image_encoder
@@ -39,6 +51,6 @@ def cached_features(network: TPDRSegNetwork) -> Iterator[None]:
 
     owner.encode_image = encode_image
     try:
-        yield
+        yield store
     finally:
         del owner.encode_image  # the method of the class is back

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tp_drseg.training.data.draws import integer, uniform
+
+Mode = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,18 @@ class Crop:
     angle: float
     mirrored: bool
 
-    def apply(self, x: Tensor, size: int) -> Tensor:
-        """Sample the window of `x`, `(C, d, d)`, to `(C, size, size)` float32; 0 outside."""
+    def apply(self, x: Tensor, size: int, mode: Mode = "bilinear") -> Tensor:
+        """Sample the window of a square map.
+
+        Args:
+            x: `(C, d, d)`, over the whole photograph.
+            size: Side of the result.
+            mode: `bicubic` keeps an image as sharp as it is; it may pass the range of `x`.
+                Outside is black from the border on; `bilinear` fades to it over a pixel.
+
+        Returns:
+            `(C, size, size)` float32, 0 outside of `x`.
+        """
         cos, sin = math.cos(self.angle) * self.extent, math.sin(self.angle) * self.extent
         flip = -1.0 if self.mirrored else 1.0
         theta = torch.tensor(
@@ -46,14 +59,19 @@ class Crop:
         grid = F.affine_grid(theta[None], [1, x.shape[0], size, size], align_corners=False)
         # only the part of the photograph that the window touches is worth converting
         pixels = (grid + 1) * x.shape[-1] / 2 - 0.5
-        low = (pixels.amin(dim=(0, 1, 2)).floor() - 1).clamp(0, x.shape[-1]).int().tolist()
-        high = (pixels.amax(dim=(0, 1, 2)).ceil() + 2).clamp(0, x.shape[-1]).int().tolist()
+        low = (pixels.amin(dim=(0, 1, 2)).floor() - 2).clamp(0, x.shape[-1]).int().tolist()
+        high = (pixels.amax(dim=(0, 1, 2)).ceil() + 3).clamp(0, x.shape[-1]).int().tolist()
         part = x[:, low[1] : high[1], low[0] : high[0]].to(torch.float32)
         if not part.numel():
             return part.new_zeros(x.shape[0], size, size)
         extent = grid.new_tensor([high[0] - low[0], high[1] - low[1]])
         grid = (pixels - grid.new_tensor(low) + 0.5) * 2 / extent - 1
-        return F.grid_sample(part[None], grid, mode="bilinear", align_corners=False)[0]
+        if mode == "bilinear":
+            return F.grid_sample(part[None], grid, align_corners=False)[0]
+        # beside the last pixel a cubic overshoots where black follows: that begins sharply
+        sampled = F.grid_sample(part[None], grid, mode, "border", align_corners=False)[0]
+        inside = ((pixels >= -0.5) & (pixels <= x.shape[-1] - 0.5)).all(dim=-1)
+        return sampled * inside
 
 
 def random_crop(

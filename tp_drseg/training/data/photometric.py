@@ -29,16 +29,18 @@ def random_photometric(image: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         `(3, H, W)` float32 in [0, 1].
     """
-    gamma = math.exp(uniform(generator, -0.2, 0.2))
-    changed = (image.clamp(0, 1) ** gamma * 255).round().to(torch.uint8)
-    if uniform(generator) < 0.8:
-        changed = _jitter(changed, generator)
-    if uniform(generator) < 0.15:
-        changed = tv.gaussian_blur(changed, [5, 5], [uniform(generator, 0.3, 1.5)] * 2)
+    # floats throughout: torchvision takes whole numbers to the process's default type in between
+    changed = image.clamp(0, 1) ** math.exp(uniform(generator, -0.2, 0.2))
+    with image.device:  # and makes tensors on the process's default one
+        if uniform(generator) < 0.8:
+            changed = _jitter(changed, generator)
+        if uniform(generator) < 0.15:
+            changed = tv.gaussian_blur(changed, [5, 5], [uniform(generator, 0.3, 1.5)] * 2)
+    pixels = (changed * 255).round().clamp(0, 255).to(torch.uint8)
     if uniform(generator) < 0.2:
-        changed = _recompress(changed, 50 + integer(generator, 46))
+        pixels = _recompress(pixels, 50 + integer(generator, 46))
     inside = (image > _SURROUND).any(dim=0)
-    return changed.to(torch.float32) / 255 * inside
+    return pixels.to(torch.float32) / 255 * inside
 
 
 def _jitter(image: Tensor, generator: torch.Generator) -> Tensor:

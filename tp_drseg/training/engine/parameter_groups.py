@@ -9,6 +9,9 @@ from torch import nn
 from tp_drseg.errors import TrainingError
 from tp_drseg.modules.network import TPDRSegNetwork
 
+CLASS_GROUPS = ("prompt_generator.class_weight", "prompt_generator.class_bias")
+"""Names of the parameters that have a row for each lesion."""
+
 # while SAM's encoder is in evaluation mode, timm keeps what it makes of these in a cache
 _NEVER = "attention_biases"
 
@@ -16,14 +19,19 @@ _NEVER = "attention_biases"
 def parameter_groups(
     network: TPDRSegNetwork, factors: Mapping[str, float]
 ) -> dict[float, dict[str, nn.Parameter]]:
-    """Sets `requires_grad` and groups what learns by the factor of its learning rate.
+    """Set `requires_grad`, and group what learns by the factor of its learning rate.
 
-    What the model lets learn by itself has the factor 1. The longest beginning of a parameter's
-    name in `factors` decides; 0 freezes.
+    Args:
+        network: The network. What it lets learn by itself has the factor 1.
+        factors: By the beginning of parameters' names; the longest one that fits decides, and 0
+            freezes.
+
+    Returns:
+        By factor, the parameters that learn by name.
 
     Raises:
-        TrainingError: when a beginning names nothing that can learn, such as CLIP, or nothing is
-            left to learn.
+        TrainingError: A beginning names nothing that can learn, such as CLIP, or nothing is left
+            to learn.
     """
     own = {name for name, _ in network.trained_parameters()}
     # what the model itself closes elsewhere is used by nothing, or is CLIP
@@ -36,7 +44,7 @@ def parameter_groups(
         if not any(name.startswith(prefix) for name in openable):
             parts = {".".join(name.split(".")[: 1 + name.startswith("image")]) for name in openable}
             raise TrainingError(
-                f"training.parts names {prefix!r}, but nothing that can learn has a name that "
+                f"training.lr_factors names {prefix!r}, but nothing that can learn has a name that "
                 f"begins so. Parts are {', '.join(f'{part}.' for part in sorted(parts))} and what "
                 f"is in them."
             )
@@ -50,5 +58,5 @@ def parameter_groups(
         if factor > 0:
             groups.setdefault(factor, {})[name] = parameter
     if not groups:
-        raise TrainingError("Nothing learns: training.parts closes every part.")
+        raise TrainingError("Nothing learns: training.lr_factors closes every part.")
     return groups

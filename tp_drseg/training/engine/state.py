@@ -16,6 +16,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from tp_drseg._runtime.files import atomic_write
+from tp_drseg._runtime.json_text import parse_json
 from tp_drseg.errors import TrainingError
 from tp_drseg.training.engine.average import EMA
 
@@ -63,7 +64,7 @@ def save_state(
         tensors[f"weight/{name}"] = parameter.detach()
         tensors[f"average/{name}"] = mean
         for key in _ADAMW:
-            tensors[f"{key}/{name}"] = optimizer.state[parameter][key]
+            tensors[f"{key}/{name}"] = optimizer.state[parameter][key].to(torch.float32)
     metadata = {
         "step": str(progress.step),
         "best": repr(progress.best),
@@ -102,8 +103,8 @@ def load_state(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
         progress = Progress(int(metadata["step"]), float(metadata["best"]))
-        before = json.loads(metadata["settings"])
-    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
+        before = parse_json(metadata["settings"], "its settings", error=TrainingError)
+    except (SafetensorError, OSError, KeyError, ValueError, TrainingError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(before, dict):
         raise _damaged(path, "its settings are no mapping")

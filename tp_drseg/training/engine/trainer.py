@@ -1,4 +1,4 @@
-"""Trains TP-DRSeg on crops of annotated photographs, in a run that can be stopped and resumed."""
+"""The training loop: a run that can be stopped at any moment, and resumed to the same bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tp_drseg.training.data.feature_cache import cached_features
 from tp_drseg.training.engine.average import EMA
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.losses import cross_entropy_weights, segmentation_loss
-from tp_drseg.training.engine.parameter_groups import parameter_groups
+from tp_drseg.training.engine.parameter_groups import CLASS_GROUPS, parameter_groups
 from tp_drseg.training.engine.records import Records, plot_loss
 from tp_drseg.training.engine.run_folder import run_folder
 from tp_drseg.training.engine.schedule import rate_of, scheduler_at
@@ -50,19 +50,25 @@ class Trainer:
     each of which takes its share of every step's crops.
 
     Args:
-        model: the model; only what `parameter_groups` opens changes.
-        crops: what to train on.
-        config: how the run goes; the crops' own.
-        folder: where the run is checkpointed; a run found there is resumed.
-        validate: looks at the model every `config.validate_every` steps and after the last, with
+        model: The model; only what `parameter_groups` opens changes.
+        crops: What to train on.
+        config: How the run goes; the crops' own.
+        folder: Where the run is checkpointed; a run found there is resumed.
+        validate: Looks at the model every `config.validate_every` steps and after the last, with
             the average of the weights; the model with the highest `mean` is kept in
             `folder / "best"`.
-        fabric: what `launch` gave; by default it is called here.
+        fabric: What `launch` gave; by default it is called here.
+
+    Attributes:
+        parameters: What learns, by name.
+        steps: How many steps the run has in all.
+        durations: Seconds of each step that was made here.
+        kept_bytes: Memory that features of `fixed_crops` took at the end.
 
     Raises:
-        TrainingError: when nothing would learn, the weights are not float32, or the folder holds
-            a run with other settings.
-        MissingExtraError: when the extra `train` is not installed.
+        TrainingError: Nothing would learn, the weights are not float32, or the folder holds a run
+            with other settings.
+        MissingExtraError: The extra `train` is not installed.
     """
 
     def __init__(
@@ -76,9 +82,9 @@ class Trainer:
     ) -> None:
         self.model, self.crops, self.config = model, crops, config
         self.folder, self.validate = folder, validate
-        self.steps = config.total_steps(len(crops.photographs))
+        self.steps = config.total_steps(len(crops.images))
         self.fabric = fabric or launch(config)
-        self.bf16 = config.precision == "bf16" or (
+        self.bf16 = config.precision == "bfloat16" or (
             config.precision == "auto" and takes_bf16(self.fabric.device)
         )
         logger.info("precision: %s", "bf16" if self.bf16 else "float32")
@@ -96,10 +102,16 @@ class Trainer:
         )
         optimizer = torch.optim.AdamW(
             [
-                {"params": list(own.values()), "lr": config.learning_rate * factor}
+                {
+                    "params": [p for name, p in own.items() if (name in CLASS_GROUPS) is grouped],
+                    "lr": config.learning_rate * factor,
+                    # which would change the groups of lesions that a run does not train
+                    "weight_decay": 0.0 if grouped else config.weight_decay,
+                }
                 for factor, own in groups.items()
-            ],
-            weight_decay=config.weight_decay,
+                for grouped in (False, True)
+                if any((name in CLASS_GROUPS) is grouped for name in own)
+            ]
         )
         self.wrapped, self.optimizer = self.fabric.setup(model.network, optimizer)
         self.average = EMA(list(self.parameters.values()), config.ema_decay)
@@ -113,6 +125,8 @@ class Trainer:
         self.scheduler = scheduler_at(self._adamw, self.rate, self.step)
         self.weights = cross_entropy_weights(config, model.catalog).to(self.fabric.device)
         self.records: Records | None = None
+        self.durations: list[float] = []
+        self.kept_bytes = 0
 
     @property
     def step(self) -> int:
@@ -129,15 +143,17 @@ class Trainer:
         return self.optimizer.optimizer  # type: ignore[no-any-return]
 
     def run(self) -> TPDRSeg:
-        """Trains to the last step and returns the model with the average of its weights.
+        """Train to the last step and return the model with the average of its weights.
 
         Raises:
-            TrainingError: when the loss is not finite; names the photographs of the step.
+            TrainingError: The loss is not finite (its message names the photographs of the step),
+                or another run is writing into the folder.
+            OutputError: The folder cannot be written.
         """
-        first = self.fabric.is_global_zero
+        first, network = self.fabric.is_global_zero, self.model.network
         with (
             run_folder(self.folder) if first else nullcontext(),
-            cached_features(self.model.network) if self.config.fixed_crops else nullcontext(),
+            cached_features(network, when=self.config.fixed_crops > 0) as kept,
         ):
             if first:
                 self.records = Records(self.folder, self.step)
@@ -148,15 +164,20 @@ class Trainer:
                     self.records.close()
             if first:
                 plot_loss(self.folder)
+            self.kept_bytes = sum(
+                x.nbytes for found in kept.values() for x in (found.feature, *found.detail)
+            )
         self.average.swap()
-        self.model.network.eval()
+        network.eval()
         return self.model
 
     def _run(self) -> None:
         self.model.network.train()
         started, first = time.monotonic(), self.step
+        begun = started
         for batches in self._steps():
             loss, names = self._train_step(batches)
+            self.durations.append(time.monotonic() - begun)
             last = self.step == self.steps
             if self.records is not None:
                 self.records.loss(self.step, loss, self.rate(self.step - 1), names)
@@ -172,6 +193,7 @@ class Trainer:
             # after the look, so that a run that is killed in between looks again
             if self.step % self.config.save_every == 0 or last:
                 self._save()
+            begun = time.monotonic()
 
     def _steps(self) -> Iterator[list[Batch]]:
         """The micro-batches of this process, step by step, from the next step on."""
@@ -190,8 +212,10 @@ class Trainer:
             num_workers=self.config.workers,
             generator=torch.Generator("cpu"),  # else it draws from the process's own
         )
+        with torch.device("cpu"):  # whatever the process's default is
+            batches = iter(loader)
         waiting: list[Batch] = []
-        for batch in loader:
+        for batch in batches:
             waiting.append(batch)
             if len(waiting) * micro * world == size:
                 yield waiting
@@ -226,15 +250,16 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         device = self.fabric.device
-        clicks = None if batch.points is None else batch.points.to(device)
+        points = None if batch.points is None else batch.points.to(device)
         classes = batch.classes.to(device)
-        # not Fabric's own mixed precision, which would round the inputs, such as clicks, too
+        # not Fabric's own mixed precision, which would round the inputs, such as points, too
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            logits = self.wrapped(batch.images.to(device), batch.priors.to(device), classes, clicks)
+            logits = self.wrapped(batch.images.to(device), batch.priors.to(device), classes, points)
         logits = logits.float()
         targets = batch.targets.to(device)
         absent = targets.sum(dim=(-2, -1)) == 0
-        weights = self.weights[classes] * torch.where(absent, self.config.absent_weight, 1.0)
+        weights = self.weights[classes]
+        weights = torch.where(absent, weights * self.config.absent_weight, weights)
         scored = None if batch.scored is None else batch.scored.to(device)
         return segmentation_loss(logits, targets, weights, scored)
 
@@ -243,10 +268,11 @@ class Trainer:
         """The model in evaluation mode with the average of its weights, for a while."""
         self.average.swap()
         try:
-            yield self.model.eval()
+            self.model.network.eval()
+            yield self.model
         finally:
             self.average.swap()
-            self.model.train()
+            self.model.network.train()
 
     def _look(self) -> None:
         """Validates on the first process, and keeps the model if it is the best so far."""
@@ -273,4 +299,4 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with itself."""
         settings = self.config.model_dump(mode="json", exclude=set(NOT_COMPARED))
-        return {**settings, "photographs": [p.name for p in self.crops.photographs]}
+        return {**settings, "photographs": [image.name for image in self.crops.images]}

@@ -18,12 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tp_drseg.errors import CheckpointError, ConfigError, DataError, LesionError, TrainingError
+from tp_drseg.errors import CheckpointError, DataError, LesionError, TrainingError
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.engine.records import read_table
-from tp_drseg.training.run import run, split_data
+from tp_drseg.training.pipeline import run
 from tp_drseg.training.run_config import (
     DataConfig,
     ModelChanges,
@@ -244,11 +244,14 @@ def test_another_run_in_the_folder_is_refused(
 
 
 def test_without_validation(config: RunConfig, tmp_path: Path) -> None:
+    """Operating points are then chosen on what was learned from, and the card says so."""
     changed = config.replace(
         data={"folds": 0, "lesion_free": None}, training={"steps": 1, "validate_every": 1}
     )
     model = run(changed, tmp_path)
-    assert not model.config.inference.operating_points
+    points = model.config.inference.operating_points
+    assert points and all(p.chosen_on.startswith("6 training") for p in points.values())
+    assert not model.config.provenance.selected_on and not model.config.provenance.scores
     assert not (tmp_path / "best").exists() and (tmp_path / "model").is_dir()
     assert "Validation" not in (tmp_path / "model" / "README.md").read_text()
 
@@ -277,23 +280,3 @@ def test_what_is_wrong_is_said_before_any_step(
         run(changed, tmp_path / "out")
     assert words in str(caught.value)
     assert not (tmp_path / "out" / "loss.csv").exists()
-
-
-def test_a_clip_is_missing(config: RunConfig, tmp_path: Path) -> None:
-    position = torch.zeros(1, 64, 64, 768)
-    torch.save(
-        {"image_encoder.pos_embed": position, "mask_decoder.x": position}, tmp_path / "sam.pth"
-    )
-    start = StartConfig(sam=str(tmp_path / "sam.pth"))
-    with pytest.raises(ConfigError, match=r"start\.clip is missing.* vit_b"):
-        run(config.replace(start=start), tmp_path / "out")
-
-
-def test_no_photograph_is_on_both_sides(config: RunConfig, catalog: LesionCatalog) -> None:
-    for fold in range(3):
-        split = split_data(config.data.replace(fold=fold), catalog)
-        parts = [{sample.image for sample in part} for part in vars(split).values()]
-        assert [len(part) for part in parts] == [6, 2, 1]
-        assert len(set().union(*parts)) == 9
-    everything = split_data(config.data.replace(folds=0, lesion_free_held_out=9), catalog)
-    assert [len(p) for p in vars(everything).values()] == [6, 0, 3]

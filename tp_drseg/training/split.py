@@ -1,0 +1,97 @@
+"""Which photographs learn and which measure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tp_drseg.config import LearnedPhotograph, Provenance
+from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free
+from tp_drseg.data import split_folds as folded
+from tp_drseg.data.check import check
+from tp_drseg.data.files import file_sha256
+from tp_drseg.lesions import LesionCatalog
+from tp_drseg.training.run_config import DataConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataSplit:
+    """Which photographs learn and which measure; no photograph does both.
+
+    Attributes:
+        training: Annotated photographs, then lesion-free ones.
+        validation: Annotated photographs.
+        lesion_free: Lesion-free photographs for validation.
+    """
+
+    training: tuple[Sample, ...]
+    validation: tuple[Sample, ...] = ()
+    lesion_free: tuple[Sample, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return names and fingerprints, for the run's folder."""
+        return {
+            part: {
+                "photographs": [sample.name for sample in samples],
+                "fingerprint": fingerprint(samples),
+            }
+            for part, samples in vars(self).items()
+        }
+
+
+def split_data(data: DataConfig, catalog: LesionCatalog, lesions: Sequence[str]) -> DataSplit:
+    """Read a data set, open every file of it once, and divide it.
+
+    Args:
+        data: Where it is, and how to divide it.
+        catalog: The lesions that the model knows.
+        lesions: Those of them that learn; masks of others are left out.
+
+    Raises:
+        DataError: Something is missing or cannot be used; all that is found is named.
+    """
+    samples = [
+        replace(sample, masks={k: v for k, v in sample.masks.items() if k in lesions})
+        for sample in read_dataset(Path(data.root), data.format, data.split, catalog)
+    ]
+    training, validation = folded(samples, data.folds, data.fold) if data.folds else (samples, [])
+    free: list[Sample] = []
+    if data.lesion_free is not None:
+        free = read_lesion_free(Path(data.lesion_free), lesions)
+    kept = max(0, len(free) - data.lesion_free_held_out)
+    parts = (training, free[:kept], validation, free[kept:])
+    learning, learning_free, measuring, measuring_free = (part[: data.limit] for part in parts)
+    split = DataSplit((*learning, *learning_free), tuple(measuring), tuple(measuring_free))
+    survey = check([*split.training, *split.validation, *split.lesion_free], lesions)
+    logger.info("%s", survey.text())
+    return split
+
+
+def content(samples: Sequence[Sample]) -> tuple[LearnedPhotograph, ...]:
+    """Return name and content hash of photographs, by which they are known again.
+
+    Raises:
+        DataError: A photograph cannot be read.
+    """
+    return tuple(LearnedPhotograph(name=s.name, sha256=file_sha256(s.image)) for s in samples)
+
+
+def warn_of_learned(provenance: Provenance, validation: Sequence[Sample]) -> None:
+    """Log which validation photographs the parent has learned from: figures on them flatter.
+
+    Raises:
+        DataError: A photograph cannot be read.
+    """
+    known = {photograph.sha256 for photograph in provenance.photographs}
+    learned = [s.name for s in validation if known and file_sha256(s.image) in known]
+    if learned:
+        logger.warning(
+            "The model that this run starts from has learned from %d of the %d validation "
+            "photographs (%s): figures on them flatter. Choose another fold, or other photographs.",
+            len(learned), len(validation), ", ".join(learned),
+        )  # fmt: skip
