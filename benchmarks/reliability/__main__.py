@@ -1,4 +1,4 @@
-"""Run one measurement and print what it found as one JSON line."""
+"""Run one measurement: one JSON line of figures, and on stderr all that was wrong."""
 
 from __future__ import annotations
 
@@ -71,6 +71,8 @@ def main() -> int:
         "minutes": round((time.monotonic() - started) / 60, 2),
         **found.summary(),
     }
+    for sentence in found.wrong:
+        print(sentence.encode("ascii", "backslashreplace").decode(), file=sys.stderr)
     print(json.dumps(line, ensure_ascii=True))
     return int(bool(found.wrong))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tp_drseg.config import TPDRSegConfig
@@ -38,6 +39,7 @@ class StandIn:
     ) -> None:
         self.config = config or TPDRSegConfig.for_size("tiny")
         self.origin = Origin("stand-in", None)
+        self.device = torch.device("cpu")
         self.asked, self.opened = asked, opened
 
     def fingerprint(self) -> str:

@@ -42,8 +42,8 @@ class Ground:
         """Write the photographs and do the undisturbed run."""
         source = write_photographs(work / "in", 12)
         work.chmod(0o755)
-        ended = in_child(lambda: counts(source, work / "whole"))
-        assert ended.verdict == "ok", ended.verdict
+        # in this process: one without rights could not import what is needed only then
+        counts(source, work / "whole")
         return cls(work, source, content(work / "whole"), random.Random(seed))
 
     def fresh(self, name: str) -> Path:
