@@ -19,7 +19,7 @@ from tp_drseg.config.base import FrozenConfig
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tp_drseg"
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([\w{}-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM: Any = typer.main.get_command(app)
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -286,7 +286,7 @@ def test_a_closed_session_holds_no_tensors(make_model: MakeModel) -> None:
     session.close()
     held = [*vars(session).values(), *vars(session.geometry).values()]
     assert not any(isinstance(value, (torch.Tensor, TileLogits)) for value in held)
-    assert "pixels" not in vars(session.geometry)
+    assert not {"_working", "_clip"} & set(vars(session.geometry))
 
 
 def test_probabilities_of_one_lesion_in_several_words(make_model: MakeModel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.images import FieldOfView, Frame
+from tp_drseg.images import FieldOfView, Frame, Framed, frame_photograph
 from tp_drseg.inference.tiles import Tiles
 from tp_drseg.modules.constants import EMBEDDING_STRIDE
 
@@ -33,42 +33,49 @@ class Geometry:
     config: TPDRSegConfig = field(repr=False)
 
     @cached_property
+    def _working(self) -> Framed:
+        return self._framed(self.config.inference.working_diameter)
+
+    @cached_property
+    def _clip(self) -> Framed:
+        side = self.config.architecture.clip.image_size
+        same = side == self.config.inference.working_diameter
+        return self._working if same else self._framed(side)
+
+    def _framed(self, diameter: int) -> Framed:
+        return frame_photograph(self.image, self.field_of_view, diameter)
+
+    @property
     def frame(self) -> Frame:
         """The working frame, in which tiles are cut."""
-        return Frame.fit(self.field_of_view, self.config.inference.working_diameter)
+        return self._working.frame
 
-    @cached_property
-    def clip_frame(self) -> Frame:
-        """The frame that CLIP sees."""
-        return Frame.fit(self.field_of_view, self.config.architecture.clip.image_size)
-
-    @cached_property
+    @property
     def pixels(self) -> NDArray[np.uint8]:
         """`(h, w, 3)` uint8, the photograph in its working frame."""
-        return self.frame.apply(self.image)
+        return self._working.pixels
 
-    @cached_property
+    @property
     def clip_pixels(self) -> NDArray[np.uint8]:
         """`(h, w, 3)` uint8, the photograph as CLIP sees it."""
-        same = self.clip_frame == self.frame
-        return self.pixels if same else self.clip_frame.apply(self.image)
+        return self._clip.pixels
 
-    @cached_property
+    @property
     def clip_inside(self) -> NDArray[np.float32]:
         """`(h, w)` in [0, 1], how much of each of CLIP's pixels is in the field of view."""
-        return self.clip_frame.apply_mask(self.field_of_view.mask)
+        return self._clip.inside
 
     def prepare(self) -> None:
         """Scale the photograph for both towers, in threads: Pillow and NumPy let others go on."""
-        parts = ["pixels", "clip_inside"]
-        if self.clip_frame != self.frame:
-            parts.append("clip_pixels")  # else it takes the other's
+        parts = [(self._working, "pixels"), (self._clip, "inside")]
+        if self._clip is not self._working:
+            parts.append((self._clip, "pixels"))
         with ThreadPoolExecutor(max_workers=2) as pool:
-            list(pool.map(partial(getattr, self), parts))
+            list(pool.map(lambda part: getattr(*part), parts))
 
     def forget_pixels(self) -> None:
         """Give the scaled copies back; they are made again when asked for."""
-        for name in ("pixels", "clip_pixels", "clip_inside"):
+        for name in ("_working", "_clip"):
             self.__dict__.pop(name, None)
 
     @property
