@@ -1,7 +1,7 @@
 """One small tree of exceptions.
 
-Every error that this package raises on purpose derives from :class:`TPDRSegError`, so that one
-``except`` catches them all. Each message says what is wrong, where, and what to do next.
+Every error that this package raises on purpose derives from `TPDRSegError`, so that one
+`except` catches them all. Each message says what is wrong, where, and what to do next.
 """
 
 
