@@ -199,7 +199,7 @@ def _name(model: TPDRSeg) -> str:
 def _first(
     limit: int, samples: list[Sample], model: TPDRSeg, include_learned: bool
 ) -> list[Sample]:
-    """The first of those that will be scored; those that are left out stay, to be named."""
+    """Return the first of those that will be scored; those that are left out stay, to be named."""
     from tp_drseg.evaluation.held_out import divide
 
     provenance = model.config.provenance

@@ -114,7 +114,7 @@ def train_clip(
 
 
 def save_clip(clip: Any, folder: Path) -> None:
-    """Writes `clip_config.json` and `clip.safetensors`, which `from_backbones` reads."""
+    """Write `clip_config.json` and `clip.safetensors`, which `from_backbones` reads."""
     write_json(folder / "clip_config.json", SMALL_CLIP)
     with atomic_write(folder / "clip.safetensors") as file:
         file.write(to_bytes({k: v.contiguous() for k, v in clip.state_dict().items()}))
@@ -154,7 +154,7 @@ def text_alignment(features: Tensor, group_of: Tensor) -> Tensor:
 def sample_texts(
     groups: Sequence[Sequence[str]], count: int, generator: torch.Generator
 ) -> tuple[list[str], Tensor]:
-    """Some texts of each group, a tenth of their words dropped, and the group of each text."""
+    """Draw texts of each group, a tenth of their words dropped, and the group of each text."""
     texts: list[str] = []
     group_of: list[int] = []
     for index, group in enumerate(groups):

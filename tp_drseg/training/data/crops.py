@@ -124,7 +124,7 @@ class Crops(Dataset[Batch]):
         return "+".join(self.images[choice.image].name for choice in chosen)
 
     def _choose(self, generator: torch.Generator) -> list[Choice]:
-        """What one window shows, or what each of a mosaic's four does."""
+        """Return what one window shows, or what each of a mosaic's four does."""
         mosaic = self.config.mosaic and uniform(generator) < self.config.mosaic
         return [self.sampler.draw(generator) for _ in range(4 if mosaic else 1)]
 

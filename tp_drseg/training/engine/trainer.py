@@ -196,7 +196,7 @@ class Trainer:
             begun = time.monotonic()
 
     def _steps(self) -> Iterator[list[Batch]]:
-        """The micro-batches of this process, step by step, from the next step on."""
+        """Return the micro-batches of this process, step by step, from the next step on."""
         rank, world, size = self.fabric.global_rank, self.fabric.world_size, self.config.batch_size
         numbers = [
             [step * size + i for i in range(rank, size, world)]
@@ -265,7 +265,7 @@ class Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[TPDRSeg]:
-        """The model in evaluation mode with the average of its weights, for a while."""
+        """Return the model in evaluation mode with the average of its weights, for a while."""
         self.average.swap()
         try:
             self.model.network.eval()
@@ -275,7 +275,7 @@ class Trainer:
             self.model.network.train()
 
     def _look(self) -> None:
-        """Validates on the first process, and keeps the model if it is the best so far."""
+        """Validate on the first process, and keeps the model if it is the best so far."""
         if self.validate is None:
             return
         with self.fabric.rank_zero_first():  # however long it takes
@@ -297,6 +297,6 @@ class Trainer:
         self.fabric.barrier()
 
     def _settings(self) -> dict[str, Any]:
-        """What a run that is resumed must have in common with itself."""
+        """Return what a run that is resumed must have in common with itself."""
         settings = self.config.model_dump(mode="json", exclude=set(NOT_COMPARED))
         return {**settings, "photographs": [image.name for image in self.crops.images]}
