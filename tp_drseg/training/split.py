@@ -12,7 +12,6 @@ from tp_drseg.config import LearnedPhotograph, Provenance
 from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free
 from tp_drseg.data import split_folds as folded
 from tp_drseg.data.check import check
-from tp_drseg.data.files import file_sha256
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.training.run_config import DataConfig
 
@@ -78,7 +77,7 @@ def content(samples: Sequence[Sample]) -> tuple[LearnedPhotograph, ...]:
     Raises:
         DataError: A photograph cannot be read.
     """
-    return tuple(LearnedPhotograph(name=s.name, sha256=file_sha256(s.image)) for s in samples)
+    return tuple(LearnedPhotograph(name=s.name, sha256=s.sha256) for s in samples)
 
 
 def warn_of_learned(provenance: Provenance, validation: Sequence[Sample]) -> None:
@@ -88,7 +87,7 @@ def warn_of_learned(provenance: Provenance, validation: Sequence[Sample]) -> Non
         DataError: A photograph cannot be read.
     """
     known = {photograph.sha256 for photograph in provenance.photographs}
-    learned = [s.name for s in validation if known and file_sha256(s.image) in known]
+    learned = [s.name for s in validation if known and s.sha256 in known]
     if learned:
         logger.warning(
             "The model that this run starts from has learned from %d of the %d validation "
