@@ -275,7 +275,7 @@ class Trainer:
             self.model.network.train()
 
     def _look(self) -> None:
-        """Validate on the first process, and keeps the model if it is the best so far."""
+        """Validate on the first process, and keep the model if it is the best so far."""
         if self.validate is None:
             return
         with self.fabric.rank_zero_first():  # however long it takes
