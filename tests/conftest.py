@@ -8,7 +8,8 @@ CLIP tower and a detail head); a test takes the other kind with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,16 @@ def _config(kind: str = "tiny_vit", **changes: Any) -> TPDRSegConfig:
 def _model(config: TPDRSegConfig) -> TPDRSeg:
     torch.manual_seed(0)
     return TPDRSeg.build(config)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a command says about the package's logger ends with the test."""
+    logger = logging.getLogger("tp_drseg")
+    before = logger.level, list(logger.handlers), logger.propagate
+    yield
+    logger.setLevel(before[0])
+    logger.handlers[:], logger.propagate = before[1:]
 
 
 @pytest.fixture

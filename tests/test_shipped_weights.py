@@ -9,7 +9,7 @@ import torch
 
 from tests.support.shipped import FLOORS, answers, faults, load
 from tp_drseg import TPDRSeg
-from tp_drseg.images import read_image
+from tp_drseg.images import read_fundus, read_image
 from tp_drseg.inference import session
 from tp_drseg.lesions import LesionCatalog
 
@@ -58,7 +58,7 @@ def _leave_out_clips_mean(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
 
 
 def _mix_up_rgb_and_bgr(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
-    patch.setattr(session, "read_image", lambda source: read_image(source)[..., ::-1].copy())
+    patch.setattr(session, "read_fundus", lambda image: read_fundus(read_image(image)[..., ::-1]))
     return model
 
 
