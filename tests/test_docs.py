@@ -81,6 +81,8 @@ def python_blocks(page: Path) -> list[tuple[str, str]]:
 WITH_PYTHON = [page for page in PAGES if not all(reason for _, reason in python_blocks(page))]
 
 
+@pytest.mark.usefixtures("one_tile")
+@pytest.mark.filterwarnings("default")  # a reader sees them, and nothing ends
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_python_blocks_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

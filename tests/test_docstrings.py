@@ -26,6 +26,7 @@ def examples() -> Iterator[doctest.DocTest]:
             yield from (docstring for docstring in found if docstring.examples)
 
 
+@pytest.mark.usefixtures("one_tile")
 @pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.name)
 def test_example_runs(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

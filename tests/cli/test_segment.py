@@ -100,6 +100,7 @@ def test_a_dry_run_writes_nothing(photos: Path, out: Path, loader: Loader) -> No
     assert sorted(out.rglob("*")) == before
 
 
+@pytest.mark.filterwarnings("default")  # they are what is asked about
 def test_quiet(photos: Path, out: Path, loader: Loader) -> None:
     (photos / "notes.txt").touch()
     loader.model.doubt = lambda name: "it looks odd"
@@ -131,6 +132,7 @@ def test_a_doubt_is_shown_again_and_not_counted_as_data(
         assert "1 of 1" in result.stdout
 
 
+@pytest.mark.filterwarnings("default")  # they are what is asked about
 def test_warnings_are_lines(photos: Path, out: Path, loader: Loader) -> None:
     def act(name: str) -> None:
         warnings.warn("of another package", FutureWarning, stacklevel=1)

@@ -457,6 +457,8 @@ def test_bad_input_is_refused_by_name(case: str, tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         read_image(source)
     assert re.search(message, str(caught.value)), str(caught.value)
+    if isinstance(source, Image.Image):  # it is its owner who closes it
+        source.close()
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read", "ignore:Corrupt EXIF data")

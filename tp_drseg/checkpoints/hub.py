@@ -60,7 +60,7 @@ def locate(
             "A revision is one of a model on the Hub, and this model is local. Leave it out."
         )
     if model_id is None:
-        return _in_folder(Path(str(resources.files("tp_drseg") / "weights")), EMBEDDED)
+        return _in_folder(embedded_folder(), EMBEDDED)
     if isinstance(model_id, Path) or Path(model_id).is_dir():
         return _in_folder(Path(model_id), str(model_id))
     if not _is_hub_id(model_id):
@@ -69,6 +69,11 @@ def locate(
             f"Check the path."
         )
     return _on_hub(model_id, revision, token, local_files_only, cache_dir)
+
+
+def embedded_folder() -> Path:
+    """Return the folder of the checkpoint that ships inside this package."""
+    return Path(str(resources.files("tp_drseg") / "weights"))
 
 
 def _is_hub_id(name: str) -> bool:
