@@ -49,7 +49,7 @@ def test_round_trip(tmp_path: Path) -> None:
     config = RunConfig(
         data=DataConfig(
             root="a folder/Größe", format="ddr", split="valid", folds=0, lesion_free="healthy",
-            diameter=900,
+            diameter=900, unlabelled=("more", "and more"), grades="grades.csv",
         ),
         start=StartConfig(checkpoint="embedded", changes=CHANGES),
         training=TrainingConfig(

@@ -6,6 +6,7 @@ from tp_drseg.data.eophtha import read_eophtha
 from tp_drseg.data.fgadr import read_fgadr
 from tp_drseg.data.folder import read_folder
 from tp_drseg.data.formats import FORMATS, Format, choose_split, read_dataset
+from tp_drseg.data.graded import Graded, read_graded
 from tp_drseg.data.idrid import read_idrid
 from tp_drseg.data.masks import MaskFile, read_ignored, read_mask
 from tp_drseg.data.retinal_lesions import read_retinal_lesions
@@ -15,6 +16,7 @@ from tp_drseg.data.tjdr import read_tjdr
 __all__ = [
     "FORMATS",
     "Format",
+    "Graded",
     "LesionCount",
     "MaskFile",
     "Sample",
@@ -27,6 +29,7 @@ __all__ = [
     "read_eophtha",
     "read_fgadr",
     "read_folder",
+    "read_graded",
     "read_idrid",
     "read_ignored",
     "read_lesion_free",

@@ -31,11 +31,13 @@ class Sample:
         image: The photograph.
         masks: Lesion catalog name to mask file. ``None`` is a lesion that was annotated and is
             absent (its mask is all zero); a lesion that is not a key was not annotated.
+        disc: x and y of the optic disc's centre in original pixels; None where it is not known.
     """
 
     name: str
     image: Path
     masks: Mapping[str, MaskFile | None]
+    disc: tuple[float, float] | None = None
 
     @cached_property
     def sha256(self) -> str:

@@ -45,6 +45,7 @@ def training_facts(
     sentences = [
         f"Trained on {marked} photographs with lesions ({config.data.format}) and "
         f"{len(split.training) - marked} without.",
+        *([f"And on {len(split.unlabelled)} without masks."] if split.unlabelled else []),
         f"Started from {start}.",
         *([f"New lesions: {', '.join(taught)}."] if taught else []),
         f"{trainer.steps} steps of {training.batch_size} crop(s) on {trainer.fabric.world_size} "
@@ -54,7 +55,13 @@ def training_facts(
         *([f"Segmented as the parent does, to the bit: {', '.join(kept)}."] if kept else []),
         f"All settings: {json.dumps(training.model_dump(mode='json', exclude_defaults=True))}",
     ]
-    return {"Training": " ".join(sentences)}
+    facts = {"Training": " ".join(sentences)}
+    if split.kept_out:
+        facts["Kept out"] = (
+            f"{len(split.kept_out)} photographs without masks that no step learned from and on "
+            f"which nothing was chosen ({names(split.kept_out)})."
+        )
+    return facts
 
 
 def validation_facts(

@@ -83,13 +83,15 @@ def _run(config: RunConfig, out: Path, fabric: Fabric) -> TPDRSeg:
     lesions = trained_lesions(config.training, start.catalog)
     split = split_data(config.data, start.catalog, lesions)
     if start.parent is not None:
-        warn_of_learned(start.parent.config.provenance, split.validation)
+        unseen = (*split.validation, *split.lesion_free, *split.kept_out)
+        warn_of_learned(start.parent.config.provenance, unseen)
     with fabric.rank_zero_first():  # the others find what the first process wrote
         if fabric.is_global_zero:
             write_down(config, split, out)
         sizes = FrameSizes.of(start.config, config.data.diameter)
-        images = load_cached(split.training, start.catalog.names, sizes, out / "photographs")
-        clip = _small_clip(start, images, out / "clip", config.training.seed)
+        images = load_cached(split.learned, start.catalog.names, sizes, out / "photographs")
+        annotated = images[: len(split.training)]
+        clip = _small_clip(start, annotated, out / "clip", config.training.seed)
         model = start.build(clip, config.training.seed)
     if start.parent is not None:
         points = inherited_points(start.parent, lesions)
@@ -161,7 +163,7 @@ def finish(
     ]
     facts = dict(training_facts(config, split, trainer, start.taught, kept))
     changes: dict[str, object] = {
-        "photographs": _together(before, content(split.training)),
+        "photographs": _together(before, content(split.learned)),
         "selected_on": content(split.validation),
     }
     model.config = model.config.replace(provenance=changes)

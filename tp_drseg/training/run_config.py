@@ -34,6 +34,10 @@ class DataConfig(FrozenConfig):
         fold: The first photograph for validation, counted from 0.
         lesion_free: Folder of photographs without any lesion.
         lesion_free_held_out: How many of them, the last by name, are for validation.
+        unlabelled: Folders of photographs without masks, to learn from by a teacher's answers.
+        grades: A CSV table with a grade for each of them, see `tp_drseg.data.read_graded`: those
+            without retinopathy join the lesion-free ones.
+        unlabelled_held_out: Every so many-th of them by name is never learned from; 0 for none.
         diameter: Longest side, in pixels, of the field of view from which crops are cut that zoom
             in; by default 1.2 times the model's working diameter. The others are cut from the
             working frame, which inference sees.
@@ -51,6 +55,9 @@ class DataConfig(FrozenConfig):
     fold: Annotated[int, Field(ge=0, le=1000)] = 0
     lesion_free: Text | None = None
     lesion_free_held_out: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    unlabelled: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    grades: Text | None = None
+    unlabelled_held_out: Annotated[int, Field(ge=0, le=1000)] = 5
     diameter: Annotated[int, Field(ge=32, le=16_384)] | None = None
     limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
@@ -58,6 +65,10 @@ class DataConfig(FrozenConfig):
     def _check(self) -> Self:
         if self.folds == 1:
             raise ValueError("folds must be 2 or more, or 0 for none, got 1.")
+        if self.unlabelled_held_out == 1:
+            raise ValueError("unlabelled_held_out must be 2 or more, or 0 for none, got 1.")
+        if self.grades is not None and not self.unlabelled:
+            raise ValueError("grades goes with unlabelled: it is of those photographs.")
         return self
 
 

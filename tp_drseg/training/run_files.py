@@ -25,7 +25,8 @@ _VERSIONS = (
     "lightning-fabric",
     "numpy",
 )
-_MAY_MOVE = ("data.root", "data.lesion_free")  # the photographs have hashes
+# the photographs have hashes
+_MAY_MOVE = ("data.root", "data.lesion_free", "data.unlabelled", "data.grades")
 
 
 def write_down(config: RunConfig, split: DataSplit, out: Path) -> None:

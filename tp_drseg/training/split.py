@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tp_drseg.config import LearnedPhotograph, Provenance
-from tp_drseg.data import Sample, fingerprint, read_dataset, read_lesion_free
+from tp_drseg.data import Sample, fingerprint, read_dataset, read_graded, read_lesion_free
 from tp_drseg.data import split_folds as folded
 from tp_drseg.data.check import check
 from tp_drseg.lesions import LesionCatalog
@@ -26,11 +26,20 @@ class DataSplit:
         training: Annotated photographs, then lesion-free ones.
         validation: Annotated photographs.
         lesion_free: Lesion-free photographs for validation.
+        unlabelled: Photographs without masks, to learn from.
+        kept_out: Photographs without masks that nothing is learned from and nothing chosen on.
     """
 
     training: tuple[Sample, ...]
     validation: tuple[Sample, ...] = ()
     lesion_free: tuple[Sample, ...] = ()
+    unlabelled: tuple[Sample, ...] = ()
+    kept_out: tuple[Sample, ...] = ()
+
+    @property
+    def learned(self) -> tuple[Sample, ...]:
+        """All that the weights learn from."""
+        return (*self.training, *self.unlabelled)
 
     def to_dict(self) -> dict[str, Any]:
         """Return names and fingerprints, for the run's folder."""
@@ -40,6 +49,7 @@ class DataSplit:
                 "fingerprint": fingerprint(samples),
             }
             for part, samples in vars(self).items()
+            if samples
         }
 
 
@@ -63,12 +73,39 @@ def split_data(data: DataConfig, catalog: LesionCatalog, lesions: Sequence[str])
     if data.lesion_free is not None:
         free = read_lesion_free(Path(data.lesion_free), lesions)
     kept = max(0, len(free) - data.lesion_free_held_out)
-    parts = (training, free[:kept], validation, free[kept:])
-    learning, learning_free, measuring, measuring_free = (part[: data.limit] for part in parts)
-    split = DataSplit((*learning, *learning_free), tuple(measuring), tuple(measuring_free))
-    survey = check([*split.training, *split.validation, *split.lesion_free], lesions)
+    graded = read_graded(
+        [Path(folder) for folder in data.unlabelled],
+        None if data.grades is None else Path(data.grades),
+        lesions,
+        data.unlabelled_held_out,
+    )
+    healthy, unlabelled = _by_health(graded.learning, lesions)
+    healthy_kept_out, kept_out = _by_health(graded.kept_out, lesions)
+    learning, learning_free, measuring, measuring_free, unlabelled, kept_out = (
+        part[: data.limit]
+        for part in (
+            training, [*free[:kept], *healthy], validation, [*free[kept:], *healthy_kept_out],
+            unlabelled, kept_out,
+        )
+    )  # fmt: skip
+    split = DataSplit(
+        (*learning, *learning_free),
+        tuple(measuring),
+        tuple(measuring_free),
+        tuple(unlabelled),
+        tuple(kept_out),
+    )
+    survey = check([sample for part in vars(split).values() for sample in part], lesions)
     logger.info("%s", survey.text())
     return split
+
+
+def _by_health(
+    samples: Sequence[Sample], lesions: Sequence[str]
+) -> tuple[list[Sample], list[Sample]]:
+    """Divide photographs without masks into those without any lesion and all others."""
+    healthy = [s for s in samples if s.masks.keys() >= {*lesions}]
+    return healthy, [s for s in samples if not s.masks.keys() >= {*lesions}]
 
 
 def content(samples: Sequence[Sample]) -> tuple[LearnedPhotograph, ...]:

@@ -72,6 +72,21 @@ def test_a_square_of_the_field_of_view(sample: Sample) -> None:
     assert [found.knows(lesion) for lesion in range(4)] == [True, True, True, False]
 
 
+def test_without_masks(sample: Sample, tmp_path: Path) -> None:
+    """Nothing is kept of masks that are not there; the disc is where the pixels are."""
+    bare = Sample("eye", sample.image, {"absent": None}, disc=(64.0, 24.0))
+    for found in (
+        load_annotated(bare, LESIONS, SIZES), *load_cached([bare], LESIONS, SIZES, tmp_path / "c")
+    ):  # fmt: skip
+        assert found.masks.shape == (4, 72, 72) and not found.masks.any()
+        assert found.annotated == (False, False, True, False)
+        assert found.disc is not None
+        x, y = (int(share * 72) for share in found.disc)
+        # 64, 24 is in the corner of the red lesion
+        assert found.levels[-1][:, y + 1, x + 1].tolist() == pytest.approx((250, 50, 20), abs=12)
+    assert load_annotated(sample, LESIONS, SIZES).disc is None
+
+
 def test_the_frames_are_those_of_inference(sample: Sample) -> None:
     image = read_image(sample.image)
     field_of_view = find_field_of_view(image)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _FINER = 1.2
 """The finer frame, for crops that zoom in, is so many times as wide as the working frame."""
 
-_PARTS = {"masks", "field_of_view", "clip_pixels", "clip_inside"}
+_PARTS = {"field_of_view", "clip_pixels", "clip_inside", "disc"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class AnnotatedImage:
             there is no such pixel.
         annotated: Which of the L lesions were looked for when the photograph was annotated; None
             for all.
+        disc: x and y of the optic disc's centre, as shares of `d`; None where it is not known.
     """
 
     name: str
@@ -77,6 +78,7 @@ class AnnotatedImage:
     clip_inside: Tensor
     ignored: Tensor | None = None
     annotated: tuple[bool, ...] | None = None
+    disc: tuple[float, float] | None = None
 
     def knows(self, lesion: int) -> bool:
         """Tell whether the lesion of that place in the catalog was annotated."""
@@ -157,13 +159,9 @@ def _read(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> dict[str
         return torch.from_numpy(np.stack(padded))
 
     sources = [sample.masks.get(lesion) for lesion in lesions]
-    masks = []
-    for source in sources:
-        mask = read_mask(source, size)
-        covered = finest.frame.apply_mask(mask) if mask.any() else np.zeros(finest.frame.size)
-        masks.append(covered >= 0.5)
+    places = np.array([] if sample.disc is None else [sample.disc], dtype=np.float64)
     tensors = {
-        "masks": square(masks),
+        "disc": torch.from_numpy(finest.frame.to_working(places.reshape(-1, 2)) / side),
         "field_of_view": square([finest.inside >= 0.5]),
         "clip_pixels": torch.from_numpy(clip.pixels),
         "clip_inside": torch.from_numpy((clip.inside >= 0.5).astype(np.uint8)),
@@ -171,6 +169,13 @@ def _read(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> dict[str
     for diameter, framed in zip(diameters, frames, strict=True):
         planes = np.moveaxis(pad_to_square(framed.pixels, diameter), -1, 0)
         tensors[f"level/{diameter:05d}"] = torch.from_numpy(np.ascontiguousarray(planes))
+    if any(isinstance(source, MaskFile) for source in sources):
+        masks = []
+        for source in sources:
+            mask = read_mask(source, size)
+            covered = finest.frame.apply_mask(mask) if mask.any() else np.zeros(finest.frame.size)
+            masks.append(covered >= 0.5)
+        tensors["masks"] = square(masks)
     if any(isinstance(source, MaskFile) and source.ignored for source in sources):
         tensors["ignored"] = square(
             [finest.frame.apply_mask(read_ignored(source, size)) > 0 for source in sources]
@@ -181,21 +186,25 @@ def _read(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> dict[str
 def _annotated(
     sample: Sample, lesions: Sequence[str], tensors: dict[str, Tensor]
 ) -> AnnotatedImage:
+    # thousands of photographs may have no mask at all: nothing is kept of those
+    nothing = torch.zeros_like(tensors["field_of_view"]).expand(len(lesions), -1, -1)
+    disc = tensors["disc"].tolist()
     return AnnotatedImage(
         name=sample.name,
         levels=tuple(tensors[key] for key in sorted(tensors) if key.startswith("level/")),
-        masks=tensors["masks"],
+        masks=tensors.get("masks", nothing),
         field_of_view=tensors["field_of_view"],
         clip_pixels=tensors["clip_pixels"],
         clip_inside=tensors["clip_inside"],
         ignored=tensors.get("ignored"),
         annotated=tuple(lesion in sample.masks for lesion in lesions),
+        disc=(disc[0][0], disc[0][1]) if disc else None,
     )
 
 
 def _key(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> str:
     """Change with the files' names, sizes and times, and with what is read of them."""
-    digest = hashlib.sha256(f"{sample.name} {sizes} {tuple(lesions)}".encode())
+    digest = hashlib.sha256(f"{sample.name} {sizes} {tuple(lesions)} {sample.disc}".encode())
     for source in (sample.image, *(sample.masks.get(lesion) for lesion in lesions)):
         path = source.path if isinstance(source, MaskFile) else source
         stamp = None  # also of a file that is missing: reading it says so
