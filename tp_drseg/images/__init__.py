@@ -7,7 +7,7 @@ from tp_drseg.images.frame import Frame
 from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
 from tp_drseg.images.fundus import FundusImage, read_fundus
 from tp_drseg.images.labels import Labels, decode_labels
-from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions
+from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions, window_of
 from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
 from tp_drseg.images.source import FileBytes, read_file
 
@@ -36,4 +36,5 @@ __all__ = [
     "read_fundus",
     "read_image",
     "read_source",
+    "window_of",
 ]
