@@ -29,6 +29,7 @@ from tp_drseg.config import (
     Provenance,
     TPDRSegConfig,
 )
+from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.modules.network import TPDRSegNetwork
 
@@ -63,7 +64,17 @@ TOWER_CLIP: dict[str, JsonValue] = {
     "embed_dim": 24,
     "quick_gelu": False,
     "vision_cfg": {"tower": "tiny_vit", "width": 16},
-    "text_cfg": TEXT,
+    "text_cfg": {
+        "tower": "minilm",
+        "vocab_size": 30522,
+        "width": 16,
+        "heads": 2,
+        "layers": 2,
+        "context_length": 77,
+        "pooled_layers": [1, 2],
+        "examples": 24,
+        "concepts": [*LesionCatalog.default().names, "healthy retina", "everyday thing"],
+    },
 }
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "vit": VIT_CLIP,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tp_drseg.inference.session import ImageSession
     from tp_drseg.inference.summary import SegmentationSummary
     from tp_drseg.lesions import Description, Lesion, LesionCatalog
+    from tp_drseg.lesions.match import Match
     from tp_drseg.model import TPDRSeg
     from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
     from tp_drseg.modules.image_encoder import InjectedImageEncoder
@@ -47,6 +48,7 @@ _MODULES = {
     "Lesion": "lesions",
     "LesionCatalog": "lesions",
     "MaskDecoder": "modules.mask_decoder",
+    "Match": "lesions.match",
     "OperatingPoint": "config",
     "Origin": "inference.result",
     "PriorAlignedInjector": "modules.injector",
@@ -76,6 +78,7 @@ __all__ = [
     "Lesion",
     "LesionCatalog",
     "MaskDecoder",
+    "Match",
     "OperatingPoint",
     "Origin",
     "PriorAlignedInjector",

@@ -16,14 +16,16 @@ from tp_drseg._runtime.device import pick_device, pick_dtype
 from tp_drseg.checkpoints import backbones, hub, store
 from tp_drseg.checkpoints.card import model_card
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.errors import FundusWarning
+from tp_drseg.errors import FundusWarning, PromptError
 from tp_drseg.images import ImageSource
 from tp_drseg.inference.batch import open_in_turn
-from tp_drseg.inference.request import Asked, as_prompts
+from tp_drseg.inference.request import Asked, Matcher, as_prompts
 from tp_drseg.inference.result import Origin, Segmentation
 from tp_drseg.inference.results import Segmentations
 from tp_drseg.inference.session import ImageSession
+from tp_drseg.inference.words import matcher
 from tp_drseg.lesions import LesionCatalog
+from tp_drseg.lesions.match import Match
 from tp_drseg.modules.network import TPDRSegNetwork
 
 _PHOTOGRAPHS_AT_ONCE: Final = 4  # on a graphics card
@@ -211,12 +213,15 @@ class TPDRSeg:
         Args:
             image: A path, PIL image, array `(H, W, 3)`, tensor `(3, H, W)`, bytes or open file;
                 see `tp_drseg.images.read_image`.
-            lesion: Name, abbreviation or alias of a lesion; or a `Prompt`, which can describe it
-                in other words, point at it and set a threshold.
+            lesion: Name, abbreviation or alias of a lesion; or how it looks, in plain English:
+                the lesion that this fits best is asked for in these words, and the result's
+                `match` says how well it fits; or a `Prompt`, which can also point and set a
+                threshold.
 
         Raises:
             ImageError: The image cannot be read or holds no field of view.
-            LesionError: The model does not know the lesion; the message lists what it knows.
+            LesionError: The model does not know the lesion, nor does the text describe one; the
+                message lists what it knows.
             PromptError: The prompt cannot be used with this image.
 
         Warns:
@@ -272,7 +277,9 @@ class TPDRSeg:
             >>> healthy["EX"].area_px < drawn["EX"].area_px
             True
         """
-        prompts = as_prompts(lesions, self.catalog)  # before the first photograph is read
+        prompts = as_prompts(
+            lesions, self.catalog, self.matcher
+        )  # before the first photograph is read
         on_card = self.device.type == "cuda"
         sessions = open_in_turn(
             lambda image: self._open(image, keep=on_card),
@@ -326,6 +333,26 @@ class TPDRSeg:
             _warn(session, stacklevel=3)
             return session.prior_map(text)
 
+    def match(self, text: str) -> Match:
+        """Say which lesion a description in plain English fits, and how well.
+
+        Args:
+            text: A description, such as "bright yellow spots with sharp edges".
+
+        Raises:
+            PromptError: The text is empty or too long, or the model's text tower cannot tell what
+                a text means: open_clip's cannot.
+
+        Example:
+            >>> from tp_drseg import TPDRSeg
+            >>> match = TPDRSeg.from_pretrained().match("bright yellow spots with sharp edges")
+            >>> match.lesion, match.verdict
+            ('hard exudate', 'lesion')
+        """
+        if self.matcher is None:
+            raise PromptError("This model's CLIP compares texts with images alone, not with names.")
+        return self.matcher(text)
+
     def open_quietly(self, image: ImageSource) -> ImageSession:
         """Open a photograph to be asked once, without a warning: `session.doubt` says it.
 
@@ -370,8 +397,13 @@ class TPDRSeg:
             commit_message=commit_message,
         )
 
+    @property
+    def matcher(self) -> Matcher | None:
+        """What finds the lesion that a description fits; None where CLIP cannot tell."""
+        return matcher(self.network.explicit_prior, self.config.lesions)
+
     def _segment(self, image: ImageSource, lesions: Iterable[Asked] | None) -> Segmentations:
-        prompts = as_prompts(lesions, self.catalog)  # before the photograph is read
+        prompts = as_prompts(lesions, self.catalog, self.matcher)  # before the photograph is read
         with self._open(image, keep=False) as session:
             _warn(session, stacklevel=4)
             return session.segment_many(prompts)

@@ -29,6 +29,7 @@ from benchmarks.reference.parts import (
     plain_vit,
 )
 from tp_drseg.config import CLIPConfig, TPDRSegConfig
+from tp_drseg.modules.text_tower import TextTower
 
 CLIP_STATISTICS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -75,7 +76,6 @@ class PlainTPDRSeg(nn.Module):
             transformer=TwoWayTransformer(depth=2, embedding_dim=WIDTH, mlp_dim=2048, num_heads=8),
         )
         self.detail_head = PlainDetail(sam.embed_dims[:3]) if architecture.detail else None
-        self.tokenizer = SimpleTokenizer(context_length=self.clip.context_length)
 
     @classmethod
     def from_folder(cls, folder: Path, device: str = "cpu") -> PlainTPDRSeg:
@@ -101,7 +101,7 @@ class PlainTPDRSeg(nn.Module):
         Returns:
             `(1, 1, h, w)` in [0, 1].
         """
-        units = F.normalize(self.clip.encode_text(self.tokenizer(list(texts)).to(image.device)))
+        units = F.normalize(self.text_features(texts).to(image.device))
         text = units.mean(dim=0)[None, :, None, None]
         similarity = F.cosine_similarity(self.patches(image), text, dim=1)[:, None]
         inside = similarity[where]
@@ -109,6 +109,14 @@ class PlainTPDRSeg(nn.Module):
         if span <= 1e-6:
             return torch.zeros_like(similarity)
         return (similarity - inside.min()).div(span) * where
+
+    def text_features(self, texts: Sequence[str]) -> Tensor:
+        """Return CLIP's `P_t` of each of T texts, `(T, D)`, not of unit length."""
+        device = self.prompt_generator.class_bias.device
+        if isinstance(self.clip, open_clip.CLIP):
+            tokenizer = SimpleTokenizer(context_length=self.clip.context_length)
+            return self.clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
+        return self.clip.text(self.clip.text.tokenize(texts).to(device))  # type: ignore[no-any-return]
 
     def patches(self, image: Tensor) -> Tensor:
         """CLIP's `P_v` in the joint space, `(1, D, h, w)`, of `(1, 3, H, W)` in [0, 1]."""
@@ -190,18 +198,22 @@ class PlainTPDRSeg(nn.Module):
 
 
 def _plain_clip(config: CLIPConfig) -> nn.Module:
-    architecture: Any = config.architecture  # open_clip's own, which its CLIP checks
-    vision = dict(architecture["vision_cfg"])
-    small = vision.pop("tower", None) is not None
-    clip = open_clip.CLIP(
-        embed_dim=architecture["embed_dim"],
-        vision_cfg={"layers": 1, "width": 64, "patch_size": 16} if small else vision,
-        text_cfg=dict(architecture["text_cfg"]),
-        quick_gelu=architecture.get("quick_gelu", False),
-    )
-    if small:
-        clip.visual = PlainTower(architecture["embed_dim"], **vision)
-    return clip  # type: ignore[no-any-return]
+    architecture: Any = config.architecture
+    vision, text = dict(architecture["vision_cfg"]), dict(architecture["text_cfg"])
+    width = architecture["embed_dim"]
+    if vision.pop("tower", None) is None:
+        return open_clip.CLIP(  # type: ignore[no-any-return]
+            embed_dim=width,
+            vision_cfg=vision,
+            text_cfg=text,
+            quick_gelu=architecture.get("quick_gelu", False),
+        )
+    del text["tower"]
+    # the text tower is compared with Hugging Face's BERT in the tests of the package
+    clip = nn.Module()
+    clip.visual, clip.text = PlainTower(width, **vision), TextTower(width, **text)
+    clip.logit_scale = nn.Parameter(torch.ones([]))
+    return clip
 
 
 def _normalise(image: Tensor, statistics: Sequence[Sequence[float]]) -> Tensor:

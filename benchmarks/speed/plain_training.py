@@ -118,5 +118,4 @@ def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> CLIPFeatu
 def _text_features(plain: PlainTPDRSeg, parent: TPDRSeg, lesion: str) -> Tensor:
     """A unit vector for each description of a lesion, `(n, D)`."""
     texts = parent.config.prompt_texts(lesion)
-    tokens = plain.tokenizer(list(texts)).to(plain.prompt_generator.class_bias.device)
-    return F.normalize(plain.clip.encode_text(tokens)).cpu()
+    return F.normalize(plain.text_features(texts)).cpu()

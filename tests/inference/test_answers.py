@@ -141,5 +141,5 @@ def test_one_prior_for_all_tiles(
 
     monkeypatch.setattr(model.network, "encode_prompt", prompt)
     result = model.segment(photo, "EX")
-    assert result.prior.max() > 0.9
-    assert len(priors) > 1 and min(float(prior.max()) for prior in priors) < 0.9
+    assert result.prior.max() > 0.8
+    assert len(priors) > 1 and min(float(prior.max()) for prior in priors) < 0.8

@@ -26,7 +26,7 @@ def test_what_people_have_becomes_one_form() -> None:
     assert prompt == Prompt(
         "EX", ("pale dots",), ((1.0, 2.0), (3.0, 4.0)), (1, 0), ((0.0, 0.0, 5.0, 5.0),), 0.25
     )
-    assert hash(prompt) == hash(Prompt(*vars(prompt).values()))
+    assert hash(prompt) == hash(Prompt(**vars(prompt)))
     assert type(prompt.threshold) is float and type(prompt.point_labels[0]) is int
     assert prompt.has_places and not Prompt("EX", threshold=0).has_places
 

@@ -95,13 +95,6 @@ def test_every_source_is_a_citation(catalog: LesionCatalog, raw: dict[str, Any])
     assert all(re.search(r"\b(19|20)\d\d\b", source) for source in cited)
 
 
-def test_background_texts_are_not_lesion_texts(catalog: LesionCatalog) -> None:
-    path = resources.files("tp_drseg.training.clip") / "background.json"
-    background = json.loads(path.read_text(encoding="utf-8"))["descriptions"]
-    assert len(set(background)) == len(background) >= 32
-    assert not set(background) & {t for lesion in catalog for t in lesion.texts}
-
-
 @pytest.mark.parametrize(
     ("spelling", "name"),
     [

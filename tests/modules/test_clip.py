@@ -157,6 +157,11 @@ def change(architecture: dict[str, Any], path: str, value: Any) -> dict[str, Any
         ("vit", "embed_dim", -1, "open_clip does not take"),
         ("tower", "vision_cfg.tower", "swin", "swin"),
         ("tower", "vision_cfg.depth", 3, "depth"),
+        ("tower", "text_cfg.tower", "bert", "bert"),
+        ("tower", "text_cfg.vocab_size", 400, "30522 tokens, not 400"),
+        ("tower", "text_cfg.pooled_layers", [3], "layers 1 to 2"),
+        ("tower", "text_cfg.concepts", ["a", "a"], "each once"),
+        ("tower", "text_cfg.depth", 3, "depth"),
     ],
 )
 def test_wrong_architectures(
@@ -166,26 +171,23 @@ def test_wrong_architectures(
         build_clip(change(clip_architectures[kind], path, value))
 
 
-def test_tokens_are_clips() -> None:
+def test_tokens_are_clips(clip_architectures: dict[str, Any]) -> None:
     texts = ["Small red dots.", "yellowish-white deposits"]
-    tokens = tokenize(texts, 20)
-    assert tokens.shape == (2, 20)
+    tokens = tokenize(build_clip(clip_architectures["vit"]), texts)
+    assert tokens.shape == (2, 77)
     assert tokens.dtype == torch.int64
     tokenizer = SimpleTokenizer()
     for text, row in zip(texts, tokens.tolist(), strict=True):
         words = tokenizer.encode(text.lower())
-        assert row == [49406, *words, 49407] + [0] * (18 - len(words))
+        assert row == [49406, *words, 49407] + [0] * (75 - len(words))
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["vit", "tower"])
 @pytest.mark.parametrize("texts", [["spots"], ["yellow spots", "a " * 40, "small dark red dots"]])
-def test_texts_are_read_to_their_end(
-    clip_architectures: dict[str, Any], kind: str, texts: list[str]
-) -> None:
+def test_texts_are_read_to_their_end(clip_architectures: dict[str, Any], texts: list[str]) -> None:
     torch.manual_seed(0)
-    clip: Any = build_clip(clip_architectures[kind]).eval()
-    tokens = tokenize(texts, clip.context_length)
+    clip: Any = build_clip(clip_architectures["vit"]).eval()
+    tokens = tokenize(clip, texts)
     lengths: list[int] = []
     clip.transformer.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
     found, expected = encode_text(clip, tokens), clip.encode_text(tokens)
@@ -198,5 +200,5 @@ def test_texts_that_look_ahead_are_read_whole(clip_architectures: dict[str, Any]
     architecture = clip_architectures["vit"]
     text = {**architecture["text_cfg"], "no_causal_mask": True}
     clip: Any = build_clip({**architecture, "text_cfg": text}).eval()
-    tokens = tokenize(["yellow spots"], clip.context_length)
+    tokens = tokenize(clip, ["yellow spots"])
     assert torch.equal(encode_text(clip, tokens), clip.encode_text(tokens))

@@ -44,7 +44,7 @@ def text_by_loops(clip: Any, texts: str | list[str]) -> list[float]:
     mean: list[float] = []
     texts = [texts] if isinstance(texts, str) else texts
     for text in texts:
-        feature = clip.encode_text(tokenize([text], clip.context_length))[0].tolist()
+        feature = clip.encode_text(tokenize(clip, [text]))[0].tolist()
         length = math.sqrt(sum(v * v for v in feature))
         unit = [v / length / len(texts) for v in feature]
         mean = [m + u for m, u in zip(mean, unit, strict=True)] if mean else unit

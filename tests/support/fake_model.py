@@ -52,6 +52,7 @@ class FakeModel:
         self.origin = Origin("fake", "r1")
         self.act, self.read, self.doubt = act, read, doubt
         self.weights = "weights"
+        self.matcher = None
         self.opened: list[str] = []
         self.seen: list[str] = []
         self.asked: list[tuple[Asked, ...]] = []

@@ -8,7 +8,17 @@ from inspect import cleandoc
 import typer
 
 from tp_drseg._runtime.allocator import one_heap
-from tp_drseg.cli import check, evaluate, finetune, lesions, prior_map, segment, train, verify
+from tp_drseg.cli import (
+    check,
+    evaluate,
+    finetune,
+    lesions,
+    match,
+    prior_map,
+    segment,
+    train,
+    verify,
+)
 from tp_drseg.cli._errors import Commands
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import DebugOption, VerboseOption, VersionOption
@@ -28,6 +38,7 @@ for _name, _module, _command in (
     ("segment", segment, segment.segment),
     ("prior-map", prior_map, prior_map.prior_map),
     ("lesions", lesions, lesions.lesions),
+    ("match", match, match.match),
     ("check", check, check.check),
     ("evaluate", evaluate, evaluate.evaluate),
     ("train", train, train.train),

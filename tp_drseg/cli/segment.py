@@ -55,8 +55,8 @@ def segment(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name, abbreviation or alias; may be repeated. By default every lesion that the "
-            "model knows. `tp-drseg lesions` lists them.",
+            help="Name, abbreviation or alias, or how it looks in plain English; may be repeated. "
+            "By default every lesion that the model knows. `tp-drseg lesions` lists them.",
         ),
     ] = None,
     description: Annotated[

@@ -150,14 +150,31 @@ SMALL_CLIP: Mapping[str, JsonValue] = {
     "quick_gelu": False,
     "vision_cfg": {"tower": "tiny_vit", "width": 192},
     "text_cfg": {
-        "context_length": 77,
-        "vocab_size": 49408,
-        "width": 96,
-        "heads": 4,
-        "layers": 2,
+        "tower": "minilm",
+        "vocab_size": 30522,
+        "width": 384,
+        "heads": 12,
+        "layers": 6,
+        "context_length": 128,
+        "pooled_layers": [2, 4, 6],
+        "examples": 2560,
+        "concepts": [
+            "microaneurysm",
+            "haemorrhage",
+            "hard exudate",
+            "soft exudate",
+            "optic disc",
+            "blood vessel",
+            "fovea",
+            "healthy retina",
+            "another finding",
+            "everyday thing",
+            "no words",
+            "another language",
+        ],
     },
 }
-"""The small CLIP of the `tiny` size, trained on fundus patches and lesion descriptions."""
+"""The small CLIP of the `tiny` size: MiniLM reads the text, MobileSAM's first stages the image."""
 
 
 class ArchitectureConfig(FrozenConfig):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tp_drseg.errors import LesionError, PromptError
-from tp_drseg.inference.request import Asked, Prompt, as_prompts
+from tp_drseg.inference.request import Asked, Matcher, Prompt, as_prompts
 from tp_drseg.lesions import LesionCatalog
 
 Setting = str | bool | float | None | list["Setting"] | dict[str, "Setting"]
@@ -61,15 +61,24 @@ class Wanted:
         asked = None if lesions is None else tuple(lesions)
         return cls(asked, threshold, dict(thresholds or {}))
 
-    def prompts(self, catalog: LesionCatalog) -> tuple[Prompt, ...]:
+    def has_words(self, catalog: LesionCatalog) -> bool:
+        """Whether a lesion is asked for by several words that are no name: the model tells."""
+        named = (a.lesion if isinstance(a, Prompt) else a for a in self.lesions or ())
+        return any(name not in catalog and len(name.split()) > 2 for name in named)
+
+    def prompts(self, catalog: LesionCatalog, match: Matcher | None = None) -> tuple[Prompt, ...]:
         """Return one prompt for each lesion, named as a catalog names it.
+
+        Args:
+            catalog: The lesions that can be asked for.
+            match: Finds the lesion that a description fits; None where the model cannot tell.
 
         Raises:
             LesionError: The catalog does not know a lesion.
             PromptError: A lesion is asked for in two ways, or a threshold is for one that is not
                 asked for.
         """
-        prompts = as_prompts(self.lesions, catalog)
+        prompts = as_prompts(self.lesions, catalog, match)
         own: dict[str, float] = {}
         for name, value in self.thresholds.items():
             lesion = catalog.resolve(name).name

@@ -123,7 +123,7 @@ def plan_run(
     for name in TABLES:
         if (out / name).is_dir():
             raise OutputError(f"{out / name} is a folder. Remove it, or choose another folder.")
-    if catalog is not None:
+    if catalog is not None and not wanted.has_words(catalog):
         file_labels(wanted.prompts(catalog), catalog)
     found = find_photographs(inputs, out, recursive=recursive)
     return Plan(
@@ -263,7 +263,7 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
         PromptError: A prompt or a threshold cannot be used.
     """
     catalog = model.config.lesions
-    prompts = plan.wanted.prompts(catalog)
+    prompts = plan.wanted.prompts(catalog, model.matcher)
     return FolderRequest(
         prompts=prompts,
         labels=file_labels(prompts, catalog),

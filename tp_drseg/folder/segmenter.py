@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tp_drseg.config import TPDRSegConfig
-    from tp_drseg.inference.request import Asked
+    from tp_drseg.inference.request import Asked, Matcher
     from tp_drseg.inference.result import Origin
     from tp_drseg.inference.results import Segmentations
 
@@ -43,6 +43,8 @@ class Segmenter(Protocol):
     def config(self) -> TPDRSegConfig: ...  # noqa: D102
     @property
     def origin(self) -> Origin: ...  # noqa: D102
+    @property
+    def matcher(self) -> Matcher | None: ...  # noqa: D102
 
     def fingerprint(self) -> str:
         """Return a hash of configuration and weights, which tells this model from any other."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.errors import PromptError
+from tp_drseg.errors import LesionError, PromptError
 from tp_drseg.lesions import LesionCatalog
+from tp_drseg.lesions.match import Match
 
 MAX_TEXTS: Final = 1000
 """Descriptions that one prompt may have."""
@@ -37,6 +38,7 @@ class Prompt:
         boxes: `(left, top, right, bottom)` of each box around a lesion.
         threshold: Least probability of a lesion pixel, in [0, 1]; None for the operating point
             stored with the model.
+        match: How the lesion was found, where words led to it; filled in by the model.
 
     Raises:
         PromptError: A value cannot be used; the message says which and what is allowed.
@@ -58,6 +60,7 @@ class Prompt:
     point_labels: Sequence[int] = ()
     boxes: Sequence[Sequence[float]] = ()
     threshold: float | None = None
+    match: Match | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.lesion, str) or not self.lesion.strip():
@@ -96,12 +99,19 @@ Asked = str | Prompt
 """A lesion's name, or a prompt for it."""
 
 
-def as_prompts(asked: Iterable[Asked] | None, catalog: LesionCatalog) -> tuple[Prompt, ...]:
+Matcher = Callable[[str], Match]
+"""Says which lesion a description in plain English fits."""
+
+
+def as_prompts(
+    asked: Iterable[Asked] | None, catalog: LesionCatalog, match: Matcher | None = None
+) -> tuple[Prompt, ...]:
     """Turn what is asked for into prompts that name each lesion as the catalog does, each once.
 
     Args:
         asked: Names and prompts; None for every lesion of the catalog.
         catalog: The lesions that can be asked for.
+        match: See `as_prompt`.
 
     Raises:
         LesionError: The catalog does not know a lesion; the message lists what it knows.
@@ -111,7 +121,7 @@ def as_prompts(asked: Iterable[Asked] | None, catalog: LesionCatalog) -> tuple[P
         asked = [asked]
     found: dict[str, Prompt] = {}
     for item in catalog.names if asked is None else asked:
-        prompt = as_prompt(item, catalog)
+        prompt = as_prompt(item, catalog, match)
         if found.setdefault(prompt.lesion, prompt) != prompt:
             raise PromptError(
                 f"{prompt.lesion} is asked for twice, with different prompts. Ask in two calls."
@@ -121,25 +131,36 @@ def as_prompts(asked: Iterable[Asked] | None, catalog: LesionCatalog) -> tuple[P
     return tuple(found.values())
 
 
-def as_prompt(asked: Asked, catalog: LesionCatalog) -> Prompt:
+def as_prompt(asked: Asked, catalog: LesionCatalog, match: Matcher | None = None) -> Prompt:
     """Turn a name or a prompt into a prompt that names the lesion as the catalog does.
 
+    What is no name may be a description of one of the lesions in plain English; it is then the
+    prompt's description too.
+
+    Args:
+        asked: A name, a description, or a prompt for either.
+        catalog: The lesions that can be asked for.
+        match: Finds the lesion that a description fits; None where the model cannot tell.
+
     Raises:
-        LesionError: The catalog does not know the lesion; the message lists what it knows.
+        LesionError: The catalog does not know the lesion, nor does the text describe one; the
+            message lists what it knows.
         PromptError: It is neither a name nor a prompt.
     """
     if isinstance(asked, str):
-        return Prompt(catalog.resolve(asked).name)
+        asked = Prompt(asked)
     if not isinstance(asked, Prompt):
         raise PromptError(f"Ask for a lesion by its name or a Prompt, got {asked!r}.")
-    return Prompt(
-        catalog.resolve(asked.lesion).name,
-        asked.descriptions,
-        asked.point_coords,
-        asked.point_labels,
-        asked.boxes,
-        asked.threshold,
-    )
+    try:
+        return replace(asked, lesion=catalog.resolve(asked.lesion).name)
+    except LesionError as error:
+        if match is None:
+            raise
+        found = match(asked.lesion)
+        if found.refusal:
+            raise LesionError(f"{error} {found.refusal}") from error
+    descriptions = asked.descriptions or (asked.lesion,)
+    return replace(asked, lesion=found.lesion, descriptions=descriptions, match=found)
 
 
 def prompt_texts(prompt: Prompt, config: TPDRSegConfig) -> tuple[str, ...]:

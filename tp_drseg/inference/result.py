@@ -17,6 +17,7 @@ from tp_drseg.errors import ImageError, PromptError
 from tp_drseg.export import Layer, draw_layers, lesion_colour, save_map, save_mask, save_picture
 from tp_drseg.images import Frame, Region, area_percent, find_regions
 from tp_drseg.inference.summary import SegmentationSummary, pack_mask
+from tp_drseg.lesions.match import Match
 
 _SHOWN_SIDE: Final = 640  # px, longest side of the picture in a notebook
 
@@ -60,6 +61,8 @@ class Segmentation:
         image: `(H, W, 3)` uint8 RGB, the photograph as read.
         doubt: Why the photograph does not look like one of a fundus; None if it does.
         origin: The model, device and type that made it.
+        match: Where words led to the lesion, how well they fit it and the others; None where it
+            was asked for by its name.
 
     Raises:
         ImageError: An array has a wrong shape or type, or the field of view is empty.
@@ -86,6 +89,7 @@ class Segmentation:
     image: NDArray[np.uint8] = field(repr=False)
     doubt: str | None = None
     origin: Origin = Origin()
+    match: Match | None = None
 
     def __post_init__(self) -> None:
         size = self.image.shape[:2]

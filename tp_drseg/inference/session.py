@@ -20,6 +20,7 @@ from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
 from tp_drseg.inference.request import (
     Asked,
+    Matcher,
     Prompt,
     as_prompt,
     as_prompts,
@@ -30,6 +31,7 @@ from tp_drseg.inference.request import (
 from tp_drseg.inference.result import Origin, Segmentation
 from tp_drseg.inference.results import Segmentations
 from tp_drseg.inference.tile_logits import TextPrompt, TileLogits
+from tp_drseg.inference.words import matcher
 from tp_drseg.modules.network import TPDRSegNetwork
 
 KEPT_BYTES: Final = 1 << 30
@@ -121,7 +123,7 @@ class ImageSession:
     def segment_many(self, lesions: Iterable[Asked] | None = None) -> Segmentations:
         """Segment several lesions; everything as for `TPDRSeg.segment_many`."""
         catalog = self.config.lesions
-        prompts = as_prompts(lesions, catalog)
+        prompts = as_prompts(lesions, catalog, self._matcher)
         working, priors = self._ask(prompts)
         probability = self.geometry.restore(working)
         inside = self.field_of_view.mask
@@ -139,6 +141,7 @@ class ImageSession:
                     image=self.image,
                     doubt=self.doubt,
                     origin=self.origin,
+                    match=prompt.match,
                 )
                 for prompt, own, prior in zip(
                     prompts, probability, self.geometry.unpadded(priors[0]), strict=True
@@ -153,7 +156,7 @@ class ImageSession:
         Unlike `segment_many` it takes a lesion as often as one likes, such as with different
         descriptions.
         """
-        known = [as_prompt(prompt, self.config.lesions) for prompt in prompts]
+        known = [as_prompt(prompt, self.config.lesions, self._matcher) for prompt in prompts]
         return self.geometry.restore(self._ask(known)[0])
 
     def prior_map(self, text: str | Sequence[str]) -> NDArray[np.float32]:
@@ -162,6 +165,10 @@ class ImageSession:
         with torch.inference_mode():
             (restored,) = self.geometry.restore(self._working_priors([texts])[0])
         return restored  # type: ignore[no-any-return]
+
+    @property
+    def _matcher(self) -> Matcher | None:
+        return matcher(self.network.explicit_prior, self.config.lesions)
 
     def _ask(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
         """Return probability `(L, h, w)` and prior `(1, L, h, w)` in the padded working frame."""

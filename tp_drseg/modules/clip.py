@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from textwrap import shorten
 from typing import Any
 
 import open_clip
@@ -16,59 +16,80 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
-from tp_drseg.errors import ConfigError, PromptError
+from tp_drseg.errors import ConfigError
 from tp_drseg.modules.fundus_tower import FundusTower
+from tp_drseg.modules.text_tower import TextTower, refuse_long
+
+
+class SmallCLIP(nn.Module):
+    """The CLIP of the size `tiny`: two towers of ours and the scale of their cosine.
+
+    Args:
+        architecture: its `vision_cfg` has `tower: tiny_vit` and its `text_cfg` `tower: minilm`;
+            their other entries are the arguments of `FundusTower` and `TextTower`.
+    """
+
+    def __init__(self, architecture: Mapping[str, Any]) -> None:
+        super().__init__()
+        vision, text = dict(architecture["vision_cfg"]), dict(architecture["text_cfg"])
+        towers = vision.pop("tower", None), text.pop("tower", None)
+        if towers != ("tiny_vit", "minilm"):
+            raise ConfigError(
+                f"clip.architecture names the towers {towers}: a small CLIP has the image tower "
+                f'"tiny_vit" and the text tower "minilm", and open_clip\'s own CLIPs name none.'
+            )
+        width = architecture["embed_dim"]
+        self.visual = FundusTower(width, **vision)
+        self.text = TextTower(width, **text)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # CLIP's own start
 
 
 def build_clip(architecture: Mapping[str, Any]) -> nn.Module:
-    """Return an open_clip CLIP with random weights, built from its config without any download.
+    """Return a CLIP with random weights, built from its config without any download.
 
-    A `vision_cfg` with `tower: tiny_vit` asks for `FundusTower` in place of open_clip's own image
-    towers; its other entries are that tower's arguments.
+    It is a `SmallCLIP` where a tower is named, else open_clip's.
 
     Raises:
-        ConfigError: when open_clip does not take the config, or a tower is of another library
-            (which might fetch weights).
+        ConfigError: when the config does not fit, or a tower is of another library (which might
+            fetch weights).
     """
-    vision = dict(architecture["vision_cfg"])
-    tower = vision.pop("tower", None)
-    if tower not in (None, "tiny_vit"):
-        raise ConfigError(f'clip.architecture names an unknown image tower {tower!r}: "tiny_vit".')
-    for tower_config, foreign in (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name")):
-        if foreign in architecture[tower_config]:
-            raise ConfigError(f"clip.architecture.{tower_config} must not have {foreign}.")
+    towers = [architecture["vision_cfg"], architecture["text_cfg"]]
+    for name, tower, foreign in zip(
+        ("vision_cfg", "text_cfg"), towers, ("timm_model_name", "hf_model_name"), strict=True
+    ):
+        if foreign in tower:
+            raise ConfigError(f"clip.architecture.{name} must not have {foreign}.")
+    if any("tower" in tower for tower in towers):
+        try:
+            return SmallCLIP(architecture)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"clip.architecture does not fit: {error}.") from error
     try:
-        if tower is not None:
-            image_tower = FundusTower(architecture["embed_dim"], **vision)
-            vision = {"layers": 1, "width": 64, "patch_size": 16, "image_size": 16}
         clip = open_clip.CLIP(
             embed_dim=architecture["embed_dim"],
-            vision_cfg=vision,
+            vision_cfg=dict(architecture["vision_cfg"]),
             text_cfg=dict(architecture["text_cfg"]),
             quick_gelu=architecture.get("quick_gelu", False),
         )
     except Exception as error:  # open_clip checks little, so a wrong value may raise anything
         raise ConfigError(f"open_clip does not take this clip.architecture: {error}.") from error
-    if tower is not None:
-        clip.visual = image_tower
-    if not isinstance(clip.visual, (FundusTower, VisionTransformer, ModifiedResNet)):
+    if not isinstance(clip.visual, (VisionTransformer, ModifiedResNet)):
         raise ConfigError("clip.architecture must have a ViT, ResNet or tiny_vit image tower.")
     return clip  # type: ignore[no-any-return]
 
 
-def tokenize(texts: Sequence[str], context_length: int) -> Tensor:
-    """Return CLIP's byte-pair tokens, `(T, context_length)` int64, in open_clip's vocabulary.
+def tokenize(clip: Any, texts: Sequence[str]) -> Tensor:
+    """Return the tokens of T texts as `clip` reads them, `(T, n)` int64; on the CPU.
 
     Raises:
-        PromptError: A text has more tokens than CLIP reads.
+        PromptError: when a text is longer than the text tower reads.
     """
-    tokenizer, most = _tokenizer(context_length), context_length - 2  # beside start and end
+    if isinstance(clip, SmallCLIP):
+        return clip.text.tokenize(texts)
+    length = clip.context_length
+    tokenizer = _tokenizer(length)
     for text in texts:
-        if (count := len(tokenizer.encode(text))) > most:
-            raise PromptError(
-                f"A description has {count} tokens (pieces of words), and CLIP reads at most "
-                f"{most}: shorten {shorten(text, 60)!r}, or give its parts as several descriptions."
-            )
+        refuse_long(text, len(tokenizer.encode(text)), length - 2)  # beside start and end
     return tokenizer(list(texts))  # type: ignore[no-any-return]
 
 
@@ -79,18 +100,21 @@ def _tokenizer(context_length: int) -> Any:
 
 
 def encode_text(clip: Any, tokens: Tensor) -> Tensor:
-    """CLIP's text features, what `clip.encode_text(tokens)` gives, read no further than needed.
+    """CLIP's text features; of open_clip's CLIP what `clip.encode_text(tokens)` gives.
 
-    The feature is that of a text's end, and attention looks back alone: what stands after the end
-    of the longest text, most of the context as a rule, changes nothing.
+    That one is read no further than needed: the feature is that of a text's end, and attention
+    looks back alone, so what stands after the end of the longest text, most of the context as a
+    rule, changes nothing.
 
     Args:
-        clip: open_clip's `CLIP`.
-        tokens: `(T, context_length)` int64.
+        clip: what `build_clip` gives.
+        tokens: `(T, n)` int64, what `tokenize` gives.
 
     Returns:
         `(T, D)`.
     """
+    if isinstance(clip, SmallCLIP):
+        return clip.text(tokens)  # type: ignore[no-any-return]
     if clip.attn_mask is None or clip.text_pool_type != "argmax":
         return clip.encode_text(tokens)  # type: ignore[no-any-return]
     ends = tokens.argmax(dim=-1)  # the end has the highest number of all tokens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
-from tp_drseg.modules.clip import dense_image_features, encode_text, tokenize
+from tp_drseg.modules.clip import SmallCLIP, dense_image_features, encode_text, tokenize
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
 from tp_drseg.modules.precision import ExactParts, float32_or_longer
 
@@ -58,6 +58,10 @@ class ExplicitPriorEncoder(ExactParts):
 
         self._text_features: dict[Hashable, Tensor] = {}
         self.register_load_state_dict_post_hook(_forget_texts)  # type: ignore[no-untyped-call]
+
+    def exact_modules(self) -> Iterable[nn.Module]:
+        """Return the text tower: its 8-bit weights have no rounding left to give."""
+        return [self.clip.text] if isinstance(self.clip, SmallCLIP) else []
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExplicitPriorEncoder:
         self._text_features.clear()  # they are on another device, or of another type
@@ -108,7 +112,7 @@ class ExplicitPriorEncoder(ExactParts):
 
     @torch.no_grad()
     def _encode(self, texts: Sequence[str]) -> Tensor:
-        tokens = tokenize(texts, self.clip.context_length).to(self.pixel_mean.device)
+        tokens = tokenize(self.clip, texts).to(self.pixel_mean.device)
         features = F.normalize(encode_text(self.clip, tokens).float(), dim=-1)
         return F.normalize(features.mean(dim=0), dim=0)
 

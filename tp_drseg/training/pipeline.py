@@ -19,7 +19,7 @@ from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.plots import precision_recall_plot
 from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.model import TPDRSeg
-from tp_drseg.training.clip.train import save_clip, train_clip
+from tp_drseg.training.clip.train import embedded_text_tower, save_clip, train_clip
 from tp_drseg.training.data.annotated import AnnotatedImage, FrameSizes, load_cached
 from tp_drseg.training.data.contrast import warn_of_weak_descriptions
 from tp_drseg.training.data.crops import Crops
@@ -122,7 +122,8 @@ def _small_clip(start: Start, images: list[AnnotatedImage], folder: Path, seed: 
         return None
     if not (folder / "clip.safetensors").exists():
         sam = Path(str(start.start.sam))
-        save_clip(train_clip(images, start.catalog, sam, seed=seed), folder)
+        text = embedded_text_tower()
+        save_clip(train_clip(images, start.catalog, sam, text, seed=seed), folder)
     return folder
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +13,18 @@ from safetensors.torch import load_file
 
 from tests.support.annotated import annotated
 from tp_drseg.lesions import Description, Lesion, LesionCatalog
-from tp_drseg.modules.clip import build_clip, dense_image_features, tokenize
+from tp_drseg.modules.clip import build_clip, dense_image_features, encode_text, tokenize
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
 from tp_drseg.training.clip import train as training
+from tp_drseg.training.clip.concepts import fit_concepts
+from tp_drseg.training.clip.texts import held_out_paraphrases
 from tp_drseg.training.clip.train import (
     PATCH_COVERAGE,
-    background_descriptions,
     balanced_bce,
     patch_labels,
     sample_texts,
     save_clip,
+    teaching_groups,
     text_alignment,
     train_clip,
 )
@@ -83,42 +86,26 @@ def test_text_alignment() -> None:
     assert text_alignment(apart, group_of) < text_alignment(mixed, group_of)
 
 
-def is_part_of(words: list[str], text: str) -> bool:
-    """Whether words are the text's, in its order, some of them left out."""
-    rest = iter(text.split())
-    return all(word in rest for word in words)
-
-
-def test_sampled_texts_are_the_catalog_s_and_never_held_out() -> None:
+def test_groups_hold_the_texts_of_their_lesion_and_none_held_out() -> None:
     catalog = LesionCatalog.default()
-    groups = [*(lesion.texts for lesion in catalog), background_descriptions()]
+    groups = teaching_groups(catalog)
+    assert len(groups) == len(catalog) + 1
     held_out = {text for lesion in catalog for text in lesion.held_out_texts}
-    assert held_out and not held_out & {text for group in groups for text in group}
-    generator = torch.Generator().manual_seed(0)
-    seen: list[set[str]] = [set() for _ in groups]
-    kept = total = 0
-    for _ in range(60):
-        texts, group_of = sample_texts(groups, 4, generator)
-        assert len(texts) == len(group_of)
-        assert group_of.bincount().tolist() == [min(4, len(group)) for group in groups]
-        for text, index in zip(texts, group_of.tolist(), strict=True):
-            words = text.split()
-            sources = [source for source in groups[index] if is_part_of(words, source)]
-            assert words and sources, text
-            assert text not in held_out
-            if len(sources) == 1:
-                seen[index].add(sources[0])
-                kept, total = kept + len(words), total + len(sources[0].split())
-    assert [len(found) for found in seen] == [len(group) for group in groups]
-    assert kept / total == pytest.approx(0.9, abs=0.02)
+    held_out |= {text for rows in held_out_paraphrases().values() for text, _ in rows}
+    for lesion, group in zip(catalog, groups, strict=False):
+        assert {*lesion.texts, lesion.name, *lesion.aliases} < set(group)
+        assert not held_out & set(group)
+        assert not set(group) & set(groups[-1])
+    assert "the papilla with its cup" in groups[-1]
 
 
-def test_a_text_of_one_word_stays() -> None:
-    texts, group_of = sample_texts([["word"]], 4, torch.Generator().manual_seed(0))
-    for _ in range(30):
-        again, _ = sample_texts([["word"]], 4, torch.Generator())
-        texts += again
-    assert set(texts) == {"word"} and group_of.tolist() == [0]
+def test_sampled_texts_are_of_their_group() -> None:
+    groups = [torch.zeros(9, 2), torch.ones(3, 2)]
+    groups[0][:, 0] = torch.arange(9)
+    rows, group_of = sample_texts(groups, 4, torch.Generator().manual_seed(0))
+    assert group_of.tolist() == [0] * 4 + [1] * 3
+    assert len({float(row[0]) for row in rows[:4]}) == 4
+    assert torch.equal(rows[4:], groups[1])
 
 
 def two_colours() -> tuple[list[AnnotatedImage], LesionCatalog]:
@@ -151,28 +138,43 @@ def two_colours() -> tuple[list[AnnotatedImage], LesionCatalog]:
     return photographs, catalog
 
 
-def test_it_tells_two_colours_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The trunk is left random here: it tells colours apart as it is."""
-    architecture = {
+@pytest.fixture
+def architecture() -> dict[str, Any]:
+    return {
         "embed_dim": 32,
         "quick_gelu": False,
         "vision_cfg": {"tower": "tiny_vit", "width": 32},
         "text_cfg": {
-            "context_length": 77,
-            "vocab_size": 49408,
-            "width": 32,
+            "tower": "minilm",
+            "vocab_size": 30522,
+            "width": 64,
             "heads": 2,
             "layers": 1,
+            "context_length": 77,
+            "pooled_layers": [1],
+            "examples": 400,
+            "concepts": ["rubor", "flavor", "healthy retina", "fovea", "everyday thing"],
         },
     }
+
+
+def test_it_tells_two_colours_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, architecture: dict[str, Any]
+) -> None:
+    """Trunk and sentence encoder are left random here: they tell colours and words apart."""
     monkeypatch.setattr(training, "SMALL_CLIP", architecture)
     monkeypatch.setattr(training, "read_sam", lambda path: {})
     monkeypatch.setattr(training, "load_trunk", lambda tower, weights: None)
     photographs, catalog = two_colours()
+    torch.manual_seed(0)
+    made: Any = build_clip(architecture)
+    fit_concepts(made.text, catalog)
+    taught = {name: value.clone() for name, value in made.text.state_dict().items()}
     clip = train_clip(
         photographs,
         catalog,
         tmp_path / "no.pt",
+        made.text,
         views=2,
         steps=40,
         image_size=SIDE,
@@ -180,10 +182,12 @@ def test_it_tells_two_colours_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     )
     assert not clip.training
     assert not any(p.requires_grad for p in clip.parameters())
+    changed = {n for n, v in clip.text.state_dict().items() if not torch.equal(v, taught[n])}
+    assert changed == {"anchors"}  # what was taught stays
 
     with torch.inference_mode():
         texts = ["bright red spot", "lemon yellow spot"]
-        text = F.normalize(clip.encode_text(tokenize(texts, 77)), dim=-1)
+        text = F.normalize(encode_text(clip, tokenize(clip, texts)), dim=-1)
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (CLIP_PIXEL_MEAN, CLIP_PIXEL_STD))
         image = (photographs[0].levels[0] / 255 - mean) / std
         features = F.normalize(dense_image_features(clip.visual, image[None], "value"), dim=1)[0]
@@ -191,12 +195,6 @@ def test_it_tells_two_colours_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert cosine.shape == (2, 4, 4)
     red, yellow = cosine[:, :2, :2].mean(dim=(1, 2)), cosine[:, 2:, 2:].mean(dim=(1, 2))
     assert red[0] > red[1] + 0.3 and yellow[1] > yellow[0] + 0.3
-
-    # words that no description uses keep no embedding
-    used = {int(t) for texts in (*(x.texts for x in catalog), background_descriptions())
-            for row in tokenize(texts, 77) for t in row}  # fmt: skip
-    strange = [int(t) for t in tokenize(["zebra"], 77)[0] if int(t) not in used]
-    assert strange and not clip.token_embedding.weight[strange].any()
 
     save_clip(clip, tmp_path / "clip")
     assert json.loads((tmp_path / "clip" / "clip_config.json").read_text()) == architecture

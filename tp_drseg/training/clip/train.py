@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from importlib import resources
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,13 @@ from tp_drseg._runtime.files import atomic_write, write_json
 from tp_drseg.checkpoints.backbones import load_trunk, read_sam
 from tp_drseg.config import SMALL_CLIP
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.modules.clip import build_clip, tokenize
+from tp_drseg.model import TPDRSeg
+from tp_drseg.modules.clip import SmallCLIP, build_clip
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
 from tp_drseg.modules.fundus_tower import FundusTower
+from tp_drseg.modules.text_tower import TextTower
+from tp_drseg.training.clip.concepts import encode
+from tp_drseg.training.clip.texts import catalog_texts, written_texts
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.geometric import Crop
 from tp_drseg.training.data.photometric import random_photometric
@@ -33,16 +36,25 @@ PATCH_COVERAGE = 0.03
 """Share of a patch that a lesion covers from which on the patch shows that lesion."""
 
 
-def background_descriptions() -> tuple[str, ...]:
-    """Descriptions of what is not a lesion, the counterpart of every lesion's own."""
-    file = resources.files("tp_drseg.training.clip") / "background.json"
-    return tuple(json.loads(file.read_text(encoding="utf-8"))["descriptions"])
+BACKGROUND = ("healthy retina", "optic disc", "blood vessel", "fovea")
+"""Concepts that a photograph shows where it shows no lesion."""
+
+
+def embedded_text_tower() -> TextTower:
+    """Return the text tower of the embedded model, which every CLIP of the size `tiny` shares.
+
+    Raises:
+        CheckpointError: The embedded model is missing or damaged.
+    """
+    model = TPDRSeg.from_pretrained(device="cpu", dtype="float32")
+    return model.network.explicit_prior.clip.text  # type: ignore[no-any-return]
 
 
 def train_clip(
     photographs: Sequence[AnnotatedImage],
     catalog: LesionCatalog,
     sam: Path,
+    text: TextTower,
     *,
     views: int = 2,
     steps: int = 500,
@@ -50,23 +62,24 @@ def train_clip(
     image_size: int = 1024,
     learning_rate: float = 1e-3,
     seed: int = 0,
-) -> Any:
+) -> SmallCLIP:
     """Trains the CLIP of the `tiny` size and returns it, frozen.
 
-    The trunk of its image tower keeps MobileSAM's weights, so its features are computed once, for
-    a few random views of each photograph; the tower's head and the whole text tower learn, from
-    random weights. Each step pairs the patches of a few views with a few descriptions of each
-    lesion and of the background. A pair is positive when the patch shows what the text
-    describes; the loss is the binary cross-entropy of `exp(logit_scale) * cos(P_v, P_t)`,
-    positives and negatives of each text weighing the same, since a microaneurysm covers one
-    patch in a hundred. A second term draws together the texts of one lesion. Held-out
-    descriptions are never used. The embeddings of words that no description uses stay zero, so
-    that they do not disturb a user's own description.
+    The sentence encoder and what it was taught stay as they are (locked-text tuning, Zhai et al.,
+    LiT, CVPR 2022), and the trunk of the image tower keeps MobileSAM's weights, so the features of
+    both are computed once, for every text and for a few random views of each photograph. The
+    image tower's head and the concepts' anchors in the joint space learn. Each step pairs the
+    patches of a few views with a few texts of each lesion and of the background. A pair is
+    positive when the patch shows what the text describes; the loss is the binary cross-entropy of
+    `exp(logit_scale) * cos(P_v, P_t)`, positives and negatives of each text weighing the same,
+    since a microaneurysm covers one patch in a hundred. A second term draws together the texts of
+    one lesion. Held-out descriptions are never used.
 
     Args:
         photographs: with masks in the catalog's order.
         catalog: the lesions and their descriptions.
         sam: `mobile_sam.pt`.
+        text: a text tower that was taught its concepts; the lesions are among them.
         views: random views of each photograph.
         steps: optimiser steps.
         batch_size: views a step.
@@ -80,21 +93,26 @@ def train_clip(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     clip: Any = build_clip(SMALL_CLIP)
+    clip.text = deepcopy(text)
+    anchors = clip.text.anchors.requires_grad_(True)
+    torch.nn.init.normal_(anchors, std=anchors.shape[1] ** -0.5)
     load_trunk(clip.visual, read_sam(sam))
     clip.visual.trunk.requires_grad_(False).eval()
-    torch.nn.init.zeros_(clip.token_embedding.weight)
     seen = list(_views(clip.visual, photographs, views, image_size, generator))
-    parameters = [p for p in clip.parameters() if p.requires_grad]
+    parameters = [*clip.visual.head.parameters(), anchors, clip.logit_scale]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.02)
-    groups = [*(lesion.texts for lesion in catalog), background_descriptions()]
+    groups = [
+        clip.text.probabilities(encode(clip.text, texts)).detach()
+        for texts in teaching_groups(catalog)
+    ]
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * warm_cosine(step, steps)
         chosen = torch.randint(len(seen), (batch_size,), generator=generator).tolist()
         features = clip.visual.head(torch.stack([seen[i][0] for i in chosen]).float())
         positive, negative = patch_labels(torch.stack([seen[i][1] for i in chosen]))
-        texts, group_of = sample_texts(groups, 4, generator)
-        text_features = F.normalize(clip.encode_text(tokenize(texts, clip.context_length)), dim=-1)
+        mixtures, group_of = sample_texts(groups, 4, generator)
+        text_features = F.normalize(mixtures @ anchors, dim=-1)
         cosine = torch.einsum("bdhw,td->tbhw", F.normalize(features, dim=1), text_features)
         loss = balanced_bce(
             clip.logit_scale.exp() * cosine,
@@ -110,7 +128,14 @@ def train_clip(
             clip.logit_scale.clamp_(max=math.log(30))
         if step % 25 == 0 or step == steps - 1:
             logger.info("clip step %d/%d loss %.4f", step, steps, loss.item())
-    return clip.requires_grad_(False).eval()
+    return clip.requires_grad_(False).eval()  # type: ignore[no-any-return]
+
+
+def teaching_groups(catalog: LesionCatalog) -> list[list[str]]:
+    """Return the texts of each lesion, then those of the background; none held out."""
+    written, own = written_texts(), catalog_texts(catalog)
+    groups = [[*own[name], *written.get(name, ())] for name in catalog.names]
+    return [*groups, [text for concept in BACKGROUND for text in written[concept]]]
 
 
 def save_clip(clip: Any, folder: Path) -> None:
@@ -152,18 +177,15 @@ def text_alignment(features: Tensor, group_of: Tensor) -> Tensor:
 
 
 def sample_texts(
-    groups: Sequence[Sequence[str]], count: int, generator: torch.Generator
-) -> tuple[list[str], Tensor]:
-    """Draw texts of each group, a tenth of their words dropped, and the group of each text."""
-    texts: list[str] = []
-    group_of: list[int] = []
+    groups: Sequence[Tensor], count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return some texts of each group, as rows of the groups' matrices, and the group of each."""
+    rows, group_of = [], []
     for index, group in enumerate(groups):
-        for choice in torch.randperm(len(group), generator=generator)[:count].tolist():
-            words = group[choice].split()
-            keep = torch.rand(len(words), generator=generator) > 0.1
-            texts.append(" ".join(w for w, k in zip(words, keep, strict=True) if k) or words[0])
-            group_of.append(index)
-    return texts, torch.tensor(group_of)
+        chosen = torch.randperm(len(group), generator=generator)[:count]
+        rows.append(group[chosen])
+        group_of.append(torch.full((len(chosen),), index))
+    return torch.cat(rows), torch.cat(group_of)
 
 
 @torch.no_grad()
