@@ -32,6 +32,7 @@ class _Watched:
     def __init__(self, model: TPDRSeg) -> None:
         self._model, self._begun = model, time.monotonic()
         self.config, self.origin = model.config, model.origin
+        self.matcher = model.matcher
         self.memory: list[float] = []
         self.handles: list[int] = []
         self.threads: list[int] = []

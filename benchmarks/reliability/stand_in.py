@@ -14,7 +14,13 @@ from tp_drseg.config import TPDRSegConfig
 from tp_drseg.folder.run import FolderReport, segment_folder
 from tp_drseg.folder.segmenter import Segmenter
 from tp_drseg.images import FieldOfView, Frame
-from tp_drseg.inference.request import Asked, as_prompts, prompt_texts, prompt_threshold
+from tp_drseg.inference.request import (
+    Asked,
+    Matcher,
+    as_prompts,
+    prompt_texts,
+    prompt_threshold,
+)
 from tp_drseg.inference.result import Origin, Segmentation
 from tp_drseg.inference.results import Segmentations
 
@@ -40,6 +46,7 @@ class StandIn:
         self.config = config or TPDRSegConfig.for_size("tiny")
         self.origin = Origin("stand-in", None)
         self.device = torch.device("cpu")
+        self.matcher: Matcher | None = None
         self.asked, self.opened = asked, opened
 
     def fingerprint(self) -> str:

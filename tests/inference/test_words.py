@@ -36,7 +36,7 @@ def test_held_out_paraphrases_lead_to_their_lesion(embedded: TPDRSeg) -> None:
     shares = {lesion: sum(hits) / len(hits) for lesion, hits in right.items()}
     assert all(len(hits) == 50 for hits in right.values())
     assert min(shares.values()) >= 0.93, shares
-    assert sum(shares.values()) / 4 >= 0.955, shares
+    assert sum(shares.values()) / 4 >= 0.97, shares
 
 
 @pytest.mark.parametrize("kind", ["everyday thing", "no words", "another language", "retina"])

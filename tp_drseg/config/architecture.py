@@ -157,7 +157,7 @@ SMALL_CLIP: Mapping[str, JsonValue] = {
         "layers": 6,
         "context_length": 128,
         "pooled_layers": [2, 4, 6],
-        "examples": 2560,
+        "examples": 3328,
         "concepts": [
             "microaneurysm",
             "haemorrhage",

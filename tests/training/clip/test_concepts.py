@@ -26,7 +26,7 @@ def tower() -> TextTower:
     torch.manual_seed(0)
     shape: dict[str, Any] = {"vocab_size": 30522, "width": 16, "heads": 2, "layers": 1}
     return TextTower(
-        8, concepts=CONCEPTS, examples=1300, context_length=40, pooled_layers=[1], **shape
+        8, concepts=CONCEPTS, examples=1800, context_length=40, pooled_layers=[1], **shape
     ).requires_grad_(False)
 
 
@@ -35,7 +35,7 @@ def test_what_was_taught_is_known(tower: TextTower) -> None:
     anchors = tower.anchors.clone()
     fit_concepts(tower, catalog)
     assert torch.equal(tower.anchors, anchors)
-    rows = teaching_texts(tower.concepts, catalog, 1300)
+    rows = teaching_texts(tower.concepts, catalog, 1800)
     found = tower.probabilities(encode(tower, [text for text, _, _ in rows])).argmax(dim=1)
     kinds = torch.tensor([kind for _, kind, _ in rows])
     assert torch.equal(tower.kinds, kinds)
@@ -44,8 +44,8 @@ def test_what_was_taught_is_known(tower: TextTower) -> None:
 
 def test_examples_are_written_then_composed() -> None:
     catalog = LesionCatalog.default()
-    rows = teaching_texts(CONCEPTS, catalog, 1300)
-    assert len(rows) == 1300 and len({text for text, _, _ in rows}) > 1250
+    rows = teaching_texts(CONCEPTS, catalog, 1800)
+    assert len(rows) == 1800 and len({text for text, _, _ in rows}) > 1700
     weights = [weight for _, _, weight in rows]
     assert weights == sorted(weights, reverse=True) and min(weights) < 1
     composed = [CONCEPTS[kind] for _, kind, weight in rows if weight < 1]
