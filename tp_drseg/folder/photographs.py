@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tp_drseg._runtime.extras import is_installed
 from tp_drseg.errors import ImageError
 from tp_drseg.folder.failure import Failure
 from tp_drseg.folder.names import STATE_FOLDER, is_result_name, output_name
 from tp_drseg.folder.patterns import fixed_part, has_magic, leads_to_folder, matches
 from tp_drseg.images import IMAGE_SUFFIXES
+from tp_drseg.images.dicom.head import (
+    DIRECTORY_CLASS,
+    HEAD_BYTES,
+    PHOTOGRAPH_CLASSES,
+    is_dicom,
+    read_head,
+)
+from tp_drseg.images.read import DICOM_PACKAGES
 
+_NO_DICOM: Final = "no DICOM file"
+_DICOMDIR: Final = "a DICOMDIR (what it lists is taken)"
 _SUB_FOLDER: Final = "a sub-folder (--recursive looks into it)"
 
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -121,6 +132,9 @@ class _Search:
         elif path.is_file():
             if is_result_name(path.name):  # as a shell's `*.png` may name them
                 self._pass_over(path, "a result of a run")
+            elif _is_dicomdir(path):
+                if not self._take_listed(path, path.parent):
+                    raise ImageError(f"{item} lists no photograph that is there.")
             else:
                 self._take(path, (path.name,))
         elif path.exists():
@@ -139,7 +153,7 @@ class _Search:
         hint = ", or --recursive for its sub-folders" if here in {p.parent for p in skipped} else ""
         raise ImageError(
             f"There is no image in {item} outside of the output folder. "
-            f"Give a folder with {', '.join(sorted(IMAGE_SUFFIXES))} files{hint}."
+            f"Give a folder with {', '.join(sorted(IMAGE_SUFFIXES))} or DICOM files{hint}."
         )
 
     def _expand_pattern(self, pattern: str) -> None:
@@ -169,6 +183,8 @@ class _Search:
                     if self._is_wanted(path):
                         self._take(path, _parts_below(path, root))
                         count += 1
+                    elif self._passed_over.get(path.absolute()) == _DICOMDIR:
+                        count += self._take_listed(path, root)
                 elif path.name == STATE_FOLDER:
                     continue
                 elif path.name.startswith("."):
@@ -210,6 +226,22 @@ class _Search:
             self._pass_over(path, why)
         return why is None
 
+    def _take_listed(self, directory: Path, root: Path) -> int:
+        """Take the photographs that a DICOMDIR lists; returns how many."""
+        from tp_drseg.images.dicom.directory import listed_photographs  # it needs the extra
+
+        try:
+            listed = listed_photographs(directory)
+        except ImageError as error:
+            source = directory.absolute()
+            name = output_name((directory.name,))
+            self._failures[source] = Failure.of(name, source, error)
+            return 0
+        wanted = [path for path in listed if self._is_wanted(path)]
+        for path in wanted:
+            self._take(path, _parts_below(path, root))
+        return len(wanted)
+
     def _pass_over(self, path: Path, why: str) -> None:
         self._passed_over[path.absolute()] = why
 
@@ -241,11 +273,36 @@ def _why_not(path: Path) -> str | None:
     if is_result_name(path.name):
         return "a result of a run"
     suffix = path.suffix.lower()
-    if suffix in {".dcm", ".dicom"}:
-        return "a DICOM file"
-    if suffix not in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
+        return None
+    why = _why_no_dicom(path)
+    if why == _NO_DICOM:
         return f"no image ({suffix})" if suffix else "no image (no ending)"
-    return None
+    return why
+
+
+def _is_dicomdir(path: Path) -> bool:
+    try:
+        return _why_no_dicom(path) == _DICOMDIR
+    except OSError:  # it is said when it is read
+        return False
+
+
+def _why_no_dicom(path: Path) -> str | None:
+    """Why a file is no photograph in DICOM, by its first bytes; None where it may be one."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not is_dicom(head):
+        return _NO_DICOM
+    if not is_installed(*DICOM_PACKAGES):
+        return "a DICOM file (pip install 'tp-drseg[dicom]' reads it)"
+    try:
+        kind = read_head(head).storage_class
+    except ValueError:  # it is said when it is read
+        return None
+    if kind == DIRECTORY_CLASS:
+        return _DICOMDIR
+    return None if kind in PHOTOGRAPH_CLASSES or not kind else "DICOM, but no photograph"
 
 
 def _parts_below(path: Path, root: Path) -> tuple[str, ...]:

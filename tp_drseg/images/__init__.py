@@ -1,5 +1,6 @@
 """From a file to an image in its frame: reading, field of view, framing, measurements."""
 
+from tp_drseg.images.acquisition import Acquisition, Laterality
 from tp_drseg.images.decode import IMAGE_SUFFIXES, MAX_PIXELS, MIN_SIDE
 from tp_drseg.images.doubt import fundus_doubt
 from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
@@ -15,6 +16,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "Acquisition",
     "FieldOfView",
     "FileBytes",
     "Frame",
@@ -22,6 +24,7 @@ __all__ = [
     "FundusImage",
     "ImageSource",
     "Labels",
+    "Laterality",
     "Region",
     "SourceImage",
     "area_percent",

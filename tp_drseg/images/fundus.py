@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tp_drseg.images.acquisition import Acquisition
 from tp_drseg.images.decode import MAX_PIXELS
 from tp_drseg.images.doubt import fundus_doubt
 from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
@@ -26,6 +27,7 @@ class FundusImage:
             sentences on "it"; None where nothing speaks against it.
         file: The bytes that it was decoded from, with their hash; None for an array, a tensor or a
             PIL image.
+        acquisition: Which eye, pixel spacing and camera, where a DICOM file says so; None else.
     """
 
     pixels: NDArray[np.uint8] = field(repr=False)
@@ -33,6 +35,7 @@ class FundusImage:
     name: str
     doubt: str | None
     file: FileBytes | None = field(repr=False)
+    acquisition: Acquisition | None = None
 
     @property
     def sha256(self) -> str | None:
@@ -70,5 +73,10 @@ def read_fundus(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> FundusI
     if (own := fundus_doubt(image.pixels, field_of_view, name="It")) is not None:
         doubts.append(own)
     return FundusImage(
-        image.pixels, field_of_view, image.name, " ".join(doubts) or None, image.file
+        image.pixels,
+        field_of_view,
+        image.name,
+        " ".join(doubts) or None,
+        image.file,
+        image.acquisition,
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tp_drseg._runtime.extras import require
 from tp_drseg.errors import FundusWarning, ImageError
+from tp_drseg.images.acquisition import Acquisition
 from tp_drseg.images.decode import (
     MAX_PIXELS,
     MIN_SIDE,
@@ -23,6 +25,7 @@ from tp_drseg.images.decode import (
     no_memory,
     open_image,
 )
+from tp_drseg.images.dicom.head import is_dicom
 from tp_drseg.images.pixels import array_size, rgb_of_array, rgb_of_image
 from tp_drseg.images.source import FileBytes, read_file, read_stream
 
@@ -44,6 +47,10 @@ ImageSource: TypeAlias = Union[
 """What a photograph may come as: a path; a file's bytes, as they are or as ``read_file`` gives
 them; a binary file, open; a PIL image; an array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
 ``(H, W, 4)``; or a tensor ``(3, H, W)``."""
+
+DICOM_EXTRA: Final = "dicom"
+DICOM_PACKAGES: Final = ("pydicom", "jpeg_ls", "pylibjpeg", "openjpeg", "gdcm")
+"""What reading DICOM needs, of its extra."""
 
 _WHAT: Final = "photograph"
 _TURNS: Final = {  # of EXIF's orientations: mirrored first, then turned by quarters to the left
@@ -67,12 +74,14 @@ class SourceImage:
         name: What messages call it.
         notes: What was left out or looks odd, sentences without the subject; mostly none.
         file: The bytes that the pixels come from, with their hash; None where there was no file.
+        acquisition: Which eye, pixel spacing and camera, where a DICOM file says so; None else.
     """
 
     pixels: NDArray[np.uint8] = field(repr=False)
     name: str
     notes: tuple[str, ...]
     file: FileBytes | None = field(repr=False)
+    acquisition: Acquisition | None = None
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -80,6 +89,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
 
     - Files: JPEG, PNG, TIFF, BMP, WebP, PPM, told by their first bytes; never another format. Of
       several images the first is read. The orientation that EXIF or XMP declares is applied.
+    - DICOM, with the extra ``dicom``: ophthalmic and VL photographs and secondary captures of one
+      frame, told by their content too. Windows for the screen are left alone.
     - Colour: an embedded colour profile that is not sRGB is applied, so that the pixels are sRGB,
       as a viewer shows them; a profile that is damaged or does not fit is left out. Grey is
       repeated over the channels; palette, CMYK, YCbCr and Lab are converted. Transparent parts
@@ -103,6 +114,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
         ImageError: The image is missing, not readable, cut short, corrupt, of another format,
             smaller than 32 px on a side, larger than ``max_pixels``, or an array of a shape, type
             or range that is not accepted.
+        MissingExtraError: It is a DICOM file, and the extra ``dicom`` is not installed.
 
     Warns:
         FundusWarning: Something was left out or looks odd: a colour profile, further images,
@@ -164,9 +176,20 @@ def turn_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _of_file(file: FileBytes, max_pixels: int) -> SourceImage:
+    if is_dicom(file.data[:132]):
+        return _of_dicom(file, max_pixels)
     image, notes = open_image(file, max_pixels)
     orientation = load(image, file.name)
     return _finish(image, file.name, notes, orientation, file)
+
+
+def _of_dicom(file: FileBytes, max_pixels: int) -> SourceImage:
+    require(DICOM_EXTRA, *DICOM_PACKAGES, what=f"{file.name} is a DICOM file.")
+    from tp_drseg.images.dicom.read import read_dicom
+
+    found = read_dicom(file, max_pixels)
+    image = _finish(found.image, file.name, list(found.notes), 1, file)
+    return replace(image, acquisition=found.acquisition)
 
 
 def _of_pil(source: Image.Image, max_pixels: int) -> SourceImage:

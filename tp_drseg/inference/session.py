@@ -61,6 +61,7 @@ class ImageSession:
         doubt: Why it does not look like a colour fundus photograph; None if it does.
         sha256: Hash of the very bytes that the photograph was decoded from; None where there was
             no file.
+        acquisition: Which eye, pixel spacing and camera, where a DICOM file says so; None else.
 
     Raises:
         ImageError: The image cannot be read or holds no field of view.
@@ -89,6 +90,7 @@ class ImageSession:
         fundus = read_fundus(image)
         self.geometry = Geometry(fundus.pixels, fundus.field_of_view, config)
         self.doubt, self.sha256 = fundus.doubt, fundus.sha256
+        self.acquisition = fundus.acquisition
 
     @property
     def image(self) -> NDArray[np.uint8]:

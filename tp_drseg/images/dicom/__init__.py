@@ -1,0 +1,1 @@
+"""DICOM in: photographs by what a file holds, its header checked before anything is decoded."""
