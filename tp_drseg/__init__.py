@@ -4,8 +4,9 @@ Importing this package does not import torch; that happens when a name that need
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from tp_drseg._runtime.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tp_drseg._runtime.allocator import freed_memory_kept
@@ -94,11 +95,6 @@ __all__ = [
     "TPDRSegNetwork",
     "freed_memory_kept",
 ]
-
-try:
-    __version__ = version("tp-drseg")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
 
 
 def __getattr__(name: str) -> object:

@@ -114,7 +114,7 @@ def test_what_is_passed_over_is_counted(photos: Path, out: Path) -> None:
     for name in ("a.txt", "b.txt", "c.dcm"):
         (photos / name).touch()
     result = tp_drseg("segment", photos, "-o", out)
-    line = "Passed over: 2 no image (.txt), 1 a DICOM file (run.json names them)"
+    line = "Passed over: 2 no image (.txt), 1 no image (.dcm) (run.json names them)"
     assert line in result.stdout.splitlines()
     assert len(run_log(out)["passed_over"]) == 3
 

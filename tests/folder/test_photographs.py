@@ -67,7 +67,7 @@ def test_what_is_passed_over_is_named(tmp_path: Path, out: Path) -> None:
         "notes.txt": "no image (.txt)",
         "sub": "a sub-folder (--recursive looks into it)",
         "v.gif": "no image (.gif)",
-        "x.dcm": "a DICOM file",
+        "x.dcm": "no image (.dcm)",
     }
     assert passed_over(folder, out) == expected
     del expected["sub"]

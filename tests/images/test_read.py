@@ -371,7 +371,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "all zeros": (file("tif", bytes(4000)), FILE + " is corrupt, or not an image format"),
     "npy": (file("npy", b"\x93NUMPY\x01\x00" + bytes(200)), FILE + " is corrupt, or not"),
     "pdf": (file("pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"), "PDF document, not an image format"),
-    "dicom": (file("dcm", bytes(128) + b"DICM" + bytes(64)), "DICOM file, not an image format"),
+    "dicom": (file("dcm", bytes(128) + b"DICM" + bytes(64)), "DICOM file, but no photograph"),
     "gif": (file("gif", encoded("GIF", GREY)), "is a GIF, not an image format this reads"),
     "heic": (file("heic", b"\0\0\0\x18ftypheic" + bytes(40)), "HEIC photograph, not an image f"),
     "heif": (file("heif", b"\0\0\0\x18ftypmif1" + bytes(40)), "HEIF photograph, not an image f"),

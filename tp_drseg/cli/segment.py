@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,12 +31,21 @@ from tp_drseg.errors import OutputError, PromptError
 if TYPE_CHECKING:
     from tp_drseg.inference.request import Asked
 
+
+class DicomKind(StrEnum):
+    """What a DICOM segmentation holds."""
+
+    binary = "binary"
+    fractional = "fractional"
+
+
 EXAMPLES = """\b
 Examples:
   tp-drseg segment photographs -o results
   tp-drseg segment eye.jpg 'more/*.png' -o results --lesion EX --lesion MA
   tp-drseg segment photographs -o results --lesion EX --description "bright yellow specks"
   tp-drseg segment photographs -o results --threshold 0.3 --threshold MA=0.2
+  tp-drseg segment /media/disc/DICOMDIR -o results --dicom binary
 
 \b
 Exit codes: 0 all is done; 1 some photographs failed (the rest is done), or the output could not
@@ -46,7 +56,9 @@ def segment(
     ctx: typer.Context,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders, or patterns such as 'a/*.jpg'."),
+        typer.Argument(
+            metavar="INPUT", help="Images, folders, DICOMDIR files, or patterns such as 'a/*.jpg'."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the results.")
@@ -89,6 +101,21 @@ def segment(
         bool, typer.Option("--overwrite", help="Do again what is done already.")
     ] = False,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlays.")] = False,
+    dicom: Annotated[
+        DicomKind | None,
+        typer.Option(
+            help="Also write DICOM for each photograph, which must be DICOM itself: a segmentation "
+            "of this kind (masks or probabilities), a structured report, and a capture of the "
+            "overlay. Needs the extra 'dicom'.",
+        ),
+    ] = None,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Name patient, study and picture of DICOM photographs in photographs.csv.",
+        ),
+    ] = False,
     allow_failures: Annotated[
         bool,
         typer.Option(
@@ -131,6 +158,8 @@ def segment(
         recursive=recursive,
         overwrite=overwrite,
         limit=limit,
+        dicom=None if dicom is None else dicom.value,
+        keep_identifiers=keep_identifiers,
         catalog=LesionCatalog.default() if model is None else None,
     )
     if dry_run:

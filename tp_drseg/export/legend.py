@@ -10,6 +10,7 @@ from tp_drseg._runtime.text import one_line
 from tp_drseg.export.overlay import Layer
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_GROUND = (0, 0, 0)
 _NO_LETTER = "\uffff"  # no font has it: what is drawn in its place stands for all that it lacks
 _FONTS = (
     "NotoSans-Regular.ttf",
@@ -26,7 +27,9 @@ _FONTS = (
 """What systems bring along for letters that Pillow's own font, which is Latin, lacks."""
 
 
-def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
+def add_legend(
+    picture: Image.Image, layers: Sequence[Layer], *, notes: Sequence[str] = ()
+) -> Image.Image:
     """Put a strip with the layers' labels below a picture, whose own pixels stay as they are.
 
     A label that is wider than the picture goes on in a further line. It is drawn in Pillow's own
@@ -36,6 +39,7 @@ def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
     Args:
         picture: An RGB picture.
         layers: Colours and labels, from top to bottom.
+        notes: Lines without a swatch, below the labels.
 
     Returns:
         An RGB picture, higher by the strip.
@@ -43,11 +47,12 @@ def add_legend(picture: Image.Image, layers: Sequence[Layer]) -> Image.Image:
     size = max(12, round(max(picture.size) / 60))
     step, left = round(1.5 * size), 2 * size
     labels = []
-    for layer in layers:
-        label, font = _drawable(one_line(layer.label), size)
-        labels.append((layer.colour, font, list(_lines(label, font, picture.width - left - 1))))
+    texts = [(layer.colour, layer.label) for layer in layers]
+    for colour, text in [*texts, *((_GROUND, note) for note in notes)]:
+        label, font = _drawable(one_line(text), size)
+        labels.append((colour, font, list(_lines(label, font, picture.width - left - 1))))
     height = step * sum(len(lines) for *_, lines in labels) + size // 2
-    strip = Image.new("RGB", (picture.width, height), (0, 0, 0))
+    strip = Image.new("RGB", (picture.width, height), _GROUND)
     draw, top = ImageDraw.Draw(strip), size // 2
     for colour, font, lines in labels:
         draw.rectangle((size // 2, top, size // 2 + size, top + size), fill=colour)

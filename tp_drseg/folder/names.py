@@ -24,7 +24,8 @@ TABLES: Final = (PHOTOGRAPHS_TABLE, LESIONS_TABLE, RUN_FILE, CONTACT_SHEET)
 MASK: Final = ".mask.png"
 OVERLAY: Final = ".overlay.jpg"
 THUMBNAIL: Final = ".thumbnail.jpg"
-_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL)
+DICOM_ENDINGS: Final = (".seg.dcm", ".sr.dcm", ".capture.dcm")
+_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL, *DICOM_ENDINGS)
 
 _LONGEST_PART: Final = 180  # bytes: room for what is added to it; most disks take 255
 _DEVICES: Final = frozenset(

@@ -15,12 +15,20 @@ from pydantic import (
     model_validator,
 )
 
-from tp_drseg.folder.names import MASK, OVERLAY, THUMBNAIL, THUMBNAIL_FOLDER, is_output_name
+from tp_drseg.folder.names import (
+    DICOM_ENDINGS,
+    MASK,
+    OVERLAY,
+    THUMBNAIL,
+    THUMBNAIL_FOLDER,
+    is_output_name,
+)
 
 MAX_LESIONS: Final = 1000
 
 _LABEL: Final = r"\.[\w-]{1,40}"  # as `file_labels` makes them
-_RESULT: Final = rf"(?:{_LABEL}{re.escape(MASK)}|(?:{_LABEL})?{re.escape(OVERLAY)})"
+_WHOLE: Final = "|".join(map(re.escape, DICOM_ENDINGS))
+_RESULT: Final = rf"(?:{_LABEL}{re.escape(MASK)}|(?:{_LABEL})?{re.escape(OVERLAY)}|{_WHOLE})"
 
 
 def _as_output_name(name: str) -> str:
@@ -92,6 +100,7 @@ class ImageRecord(_Schema):
         lesions: What was found, in the order asked.
         doubts: What makes the photograph look unlike one of a fundus.
         notes: What was left out of its file, or looks odd in it.
+        identifiers: Whose it is, where that was asked for and its file says so, by column.
         seconds: Time that the model took.
         finished: When, UTC.
     """
@@ -107,6 +116,7 @@ class ImageRecord(_Schema):
     lesions: Annotated[tuple[LesionRow, ...], Field(max_length=MAX_LESIONS)]
     doubts: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     notes: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    identifiers: Annotated[dict[Text, Text], Field(max_length=10)] = {}
     seconds: Annotated[float, Field(ge=0)]
     finished: datetime
 

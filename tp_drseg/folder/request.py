@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 from tp_drseg.errors import LesionError, PromptError
 from tp_drseg.inference.request import Asked, Matcher, Prompt, as_prompts
 from tp_drseg.lesions import LesionCatalog
+
+DicomKind = Literal["binary", "fractional"]
 
 Setting = str | bool | float | None | list["Setting"] | dict[str, "Setting"]
 """One value of the settings, as JSON has it."""
@@ -103,6 +106,8 @@ class FolderRequest:
         labels: What each lesion is called in file names.
         overlays: Whether to write overlays.
         overwrite: Whether to do again what is done already.
+        dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
+        keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         keep_memory: Whether glibc keeps freed memory while the model works on a photograph.
         settings: All that decides the results of a photograph, as JSON data.
     """
@@ -111,6 +116,8 @@ class FolderRequest:
     labels: Mapping[str, str]
     overlays: bool = True
     overwrite: bool = False
+    dicom: DicomKind | None = None
+    keep_identifiers: bool = False
     keep_memory: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tp_drseg import __version__
+from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import check_folder, remove_leftovers
 from tp_drseg._runtime.progress import progress_bar
 from tp_drseg.errors import ConfigError, OutputError
@@ -18,13 +19,14 @@ from tp_drseg.folder.local import run_locally
 from tp_drseg.folder.names import TABLES, confined
 from tp_drseg.folder.photographs import Found, Inputs, PassedOver, find_photographs
 from tp_drseg.folder.record import ImageRecord
-from tp_drseg.folder.request import FolderRequest, Setting, Wanted, file_labels
+from tp_drseg.folder.request import DicomKind, FolderRequest, Setting, Wanted, file_labels
 from tp_drseg.folder.run_log import RunLog
 from tp_drseg.folder.segmenter import Segmenter
 from tp_drseg.folder.settle import settle_names
 from tp_drseg.folder.step import Job, Outcome, Step
 from tp_drseg.folder.store import RecordStore, open_store
 from tp_drseg.folder.tables import Tables, lesion_rows
+from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
 from tp_drseg.inference.request import Asked, Prompt, prompt_texts, prompt_threshold
 from tp_drseg.lesions import LesionCatalog
 
@@ -72,6 +74,8 @@ class Plan:
         wanted: What is asked of each photograph.
         overlays: Whether to write overlays.
         overwrite: Whether to do again what is done already.
+        dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
+        keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
     """
 
     found: Found
@@ -79,6 +83,8 @@ class Plan:
     wanted: Wanted
     overlays: bool = True
     overwrite: bool = False
+    dicom: DicomKind | None = None
+    keep_identifiers: bool = False
 
 
 def plan_run(
@@ -92,6 +98,8 @@ def plan_run(
     recursive: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
+    dicom: DicomKind | None = None,
+    keep_identifiers: bool = False,
     catalog: LesionCatalog | None = None,
 ) -> Plan:
     """Check what can be checked before a model is loaded; nothing is written.
@@ -106,6 +114,8 @@ def plan_run(
         recursive: Whether to look into sub-folders.
         overwrite: Whether to do again what is done already.
         limit: At most this many photographs.
+        dicom: Whether to write DICOM, and of which kind.
+        keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         catalog: The lesions that the model will know, if that is known.
 
     Raises:
@@ -114,7 +124,10 @@ def plan_run(
         PromptError: A prompt or a threshold cannot be used.
         ConfigError: The limit is below 1.
         OutputError: The output folder can be seen to be not writable.
+        MissingExtraError: DICOM is asked for, and its extra is not installed.
     """
+    if dicom is not None:
+        require(DICOM_EXTRA, *DICOM_PACKAGES, "highdicom")
     out = Path(out)
     wanted = Wanted.of(lesions, threshold, thresholds)
     if limit is not None and limit < 1:
@@ -127,7 +140,13 @@ def plan_run(
         file_labels(wanted.prompts(catalog), catalog)
     found = find_photographs(inputs, out, recursive=recursive)
     return Plan(
-        replace(found, photographs=found.photographs[:limit]), out, wanted, overlays, overwrite
+        replace(found, photographs=found.photographs[:limit]),
+        out,
+        wanted,
+        overlays=overlays,
+        overwrite=overwrite,
+        dicom=dicom,
+        keep_identifiers=keep_identifiers,
     )
 
 
@@ -143,6 +162,8 @@ def segment_folder(
     recursive: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
+    dicom: DicomKind | None = None,
+    keep_identifiers: bool = False,
     progress: bool = True,
 ) -> FolderReport:
     """Segment photographs and write masks, overlays and tables into one folder.
@@ -166,9 +187,10 @@ def segment_folder(
 
     Args:
         model: A `TPDRSeg`.
-        inputs: Files, folders and glob patterns. Hidden files, results of runs, links to folders
-            and, in folders and patterns, files of other than the usual image endings are passed
-            over; the report names them.
+        inputs: Files, folders and glob patterns, and DICOMDIR files for what they list. Hidden
+            files, results of runs, links to folders and, in folders and patterns, files that have
+            none of the usual image endings and are no DICOM photographs are passed over; the report
+            names them.
         out: The output folder; made if needed.
         lesions: A name or a `Prompt`, or several; by default all that the model knows.
         threshold: Least probability of a lesion pixel, in [0, 1]; by default the model's own.
@@ -177,6 +199,11 @@ def segment_folder(
         recursive: Whether to look into sub-folders.
         overwrite: Whether to do again what is done already.
         limit: At most this many photographs, the first by name.
+        dicom: Also write a DICOM segmentation of this kind, a structured report and a capture of
+            the overlay for each photograph, which must be DICOM too.
+        keep_identifiers: Name patient, study and picture of DICOM photographs in
+            `photographs.csv`, so that results can be matched with an archive. By default nothing
+            but the DICOM files themselves does.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
@@ -199,6 +226,8 @@ def segment_folder(
         recursive=recursive,
         overwrite=overwrite,
         limit=limit,
+        dicom=dicom,
+        keep_identifiers=keep_identifiers,
         catalog=model.config.lesions,
     )
     return run_plan(model, plan, progress=progress)
@@ -269,6 +298,8 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
         labels=file_labels(prompts, catalog),
         overlays=plan.overlays,
         overwrite=plan.overwrite,
+        dicom=plan.dicom,
+        keep_identifiers=plan.keep_identifiers,
         keep_memory=keep_memory,
         settings={
             "version": __version__,
@@ -280,6 +311,8 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
                 for prompt in sorted(prompts, key=lambda prompt: prompt.lesion)
             ],
             "overlays": plan.overlays,
+            "dicom": plan.dicom,
+            "keep_identifiers": plan.keep_identifiers,
         },
     )
 

@@ -23,11 +23,14 @@ from tp_drseg.folder.record import ImageRecord, LesionRow, now
 from tp_drseg.folder.request import FolderRequest
 from tp_drseg.folder.segmenter import Segmenter, Session
 from tp_drseg.folder.store import RecordStore
+from tp_drseg.images import FileBytes
 from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images.dicom.head import is_dicom
 from tp_drseg.images.read import read_source
 from tp_drseg.images.source import read_file
 
 if TYPE_CHECKING:
+    from tp_drseg.export.dicom.source import DicomSource
     from tp_drseg.inference.results import Segmentations
 
 logger = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ class Opened:
     sha256: str
     session: Session
     notes: tuple[str, ...]
+    dicom: DicomSource | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Segmented:
     results: Segmentations
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
+    dicom: DicomSource | None
     seconds: float
 
 
@@ -125,7 +130,7 @@ class Step:
             source = read_source(found)
             session = self.model.open_quietly(source.pixels)
             session.prepare()
-            return Opened(job, found.sha256, session, source.notes)
+            return Opened(job, found.sha256, session, source.notes, self._dicom(found))
 
         return _attempt(photograph, open_and_prepare)
 
@@ -146,6 +151,7 @@ class Step:
                 results=results,
                 doubts=() if doubt is None else (doubt,),
                 notes=taken.notes,
+                dicom=taken.dicom,
                 seconds=time.perf_counter() - start,
             )
 
@@ -209,11 +215,36 @@ class Step:
             ),
             doubts=segmented.doubts,
             notes=segmented.notes,
+            identifiers=self._identifiers(segmented.dicom),
             seconds=round(segmented.seconds, 3),
             finished=now(),
         )
         files = encode_results(image, results, request.labels, overlays=request.overlays)
+        if request.dicom is not None:
+            from tp_drseg.inference.dicom import encode_dicom  # it needs the extra
+
+            assert segmented.dicom is not None
+            written = encode_dicom(results, segmented.dicom, kind=request.dicom)
+            files |= {image + ending: data for ending, data in written.items()}
         return Done(self.store.replace(record, files, segmented.job.earlier))
+
+    def _dicom(self, file: FileBytes) -> DicomSource | None:
+        """Return what DICOM results, or the tables, need of a photograph's header."""
+        wants_identifiers = self.request.keep_identifiers and is_dicom(file.data[:132])
+        if self.request.dicom is None and not wants_identifiers:
+            return None
+        from tp_drseg.export.dicom.source import read_source_header  # it needs the extra
+
+        return read_source_header(file)
+
+    def _identifiers(self, dicom: DicomSource | None) -> dict[str, str]:
+        if dicom is None or not self.request.keep_identifiers:
+            return {}
+        return {
+            "patient_id": str(dicom.identity.PatientID),
+            "study_uid": dicom.study,
+            "image_uid": dicom.sop_instance,
+        }
 
     def _attempt_to_write(self, job: Job, step: Callable[[], Result]) -> Result | Failed:
         """Write; what concerns this photograph's files alone is its own failure."""

@@ -88,7 +88,8 @@ class Tables:
         log.store.check()
         finished = log.finished
         lesions = tuple(dict.fromkeys(row.lesion for one in finished for row in one.lesions))
-        columns = (*PHOTOGRAPH_COLUMNS, *map(_count_column, lesions))
+        identifiers = dict.fromkeys(key for one in finished for key in one.identifiers)
+        columns = (*PHOTOGRAPH_COLUMNS, *identifiers, *map(_count_column, lesions))
         writers: list[Callable[[], object]] = [
             lambda: write_csv(out / LESIONS_TABLE, LESION_COLUMNS, lesion_rows(finished)),
             lambda: write_csv(out / PHOTOGRAPHS_TABLE, columns, photograph_rows(log)),
@@ -181,6 +182,7 @@ def photograph_rows(log: RunLog) -> list[dict[str, Cell]]:
             "doubts": " | ".join(record.doubts),
             "notes": " | ".join(record.notes),
             "settings": _short(record.settings),
+            **record.identifiers,
             **{_count_column(row.lesion): row.regions for row in record.lesions},
         }
         for record in log.finished

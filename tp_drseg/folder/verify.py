@@ -16,6 +16,7 @@ from PIL import Image
 from tp_drseg.errors import OutputError
 from tp_drseg.export.csv import csv_bytes
 from tp_drseg.folder.names import (
+    DICOM_ENDINGS,
     LESIONS_TABLE,
     MASK,
     PHOTOGRAPHS_TABLE,
@@ -26,6 +27,7 @@ from tp_drseg.folder.names import (
 from tp_drseg.folder.record import ImageRecord, WrittenFile
 from tp_drseg.folder.store import RecordStore, read_regular
 from tp_drseg.folder.tables import LESION_COLUMNS, lesion_rows
+from tp_drseg.images.dicom.head import is_dicom
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def _what_is_wrong(out: Path, record: ImageRecord, file: WrittenFile) -> str | N
         return f"It has {len(data)} bytes, and had {file.size}."
     if hashlib.sha256(data).hexdigest() != file.sha256:
         return "Its content was changed."
+    if file.name.endswith(DICOM_ENDINGS):
+        return None if is_dicom(data[:132]) else "It is no DICOM file."
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
             picture.load()

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
+from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.files import write_bytes
 from tp_drseg.errors import LesionError
 from tp_drseg.export import Layer, add_legend, draw_layers, lesion_colour, save_picture
+from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
+from tp_drseg.images.source import FileBytes, read_file
 from tp_drseg.inference.result import Segmentation, to_png
 from tp_drseg.lesions import LesionCatalog
 
@@ -130,6 +136,46 @@ class Segmentations:
             for result in self.results
         ]
         return [*paths, save_picture(self.overlay(), out / "overlay.jpg")]
+
+    def save_dicom(
+        self,
+        folder: str | os.PathLike[str],
+        source: str | os.PathLike[str] | bytes,
+        *,
+        kind: Literal["binary", "fractional"] = "binary",
+    ) -> list[Path]:
+        """Write a DICOM segmentation, report and capture of the overlay into the source's study.
+
+        Needs the extra `dicom`. The same answer gets the same UIDs, so that an archive that is sent
+        it twice holds it once.
+
+        Args:
+            folder: Where to write; made if needed.
+            source: The photograph's own DICOM file, as a path or its bytes, whose patient, study
+                and picture the results refer to.
+            kind: `"binary"` for the masks, `"fractional"` for the probabilities in steps of 1/255.
+
+        Returns:
+            The files written: `lesions.seg.dcm`, `lesions.sr.dcm` and `lesions.capture.dcm`.
+
+        Raises:
+            MissingExtraError: The extra is not installed.
+            ImageError: The source is no photograph in DICOM, or has another size.
+            OutputError: A file cannot be written.
+        """
+        require(DICOM_EXTRA, *DICOM_PACKAGES, "highdicom")
+        from tp_drseg.export.dicom.source import read_source_header
+        from tp_drseg.inference.dicom import encode_dicom
+
+        if isinstance(source, bytes):
+            file = FileBytes(source, "The photograph in memory")
+        else:
+            file = read_file(source, file_limit(MAX_PIXELS), what="photograph")
+        files = encode_dicom(self, read_source_header(file), kind=kind)
+        paths = [Path(folder) / f"lesions{ending}" for ending in files]
+        for path, data in zip(paths, files.values(), strict=True):
+            write_bytes(path, data)
+        return paths
 
     def _repr_png_(self) -> bytes:
         """Show the overlay in a notebook, scaled down."""

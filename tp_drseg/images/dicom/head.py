@@ -35,14 +35,8 @@ PHOTOGRAPH_CLASSES: Final = {
 
 _LONG: Final = {b"OB", b"OW", b"UN", b"SQ", b"UT", b"OF", b"OD", b"OL", b"UC", b"UR"}
 # what a file begins with where an old device left the preamble out: group 2, or 8
-_BARE: Final = (
-    b"\2\0\0\0",
-    b"\2\0\1\0",
-    b"\2\0\2\0",
-    b"\x08\0\0\0",
-    b"\x08\0\5\0",
-    b"\x08\0\x08\0",
-)
+_FIRST: Final = {2: (0, 1, 2), 8: (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)}
+_BARE: Final = frozenset(bytes((group, 0, one, 0)) for group in _FIRST for one in _FIRST[group])
 
 
 @dataclass(frozen=True)

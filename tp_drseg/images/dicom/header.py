@@ -13,11 +13,13 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydicom import config
 from pydicom.charset import decode_bytes, python_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
+from pydicom.uid import UID
 
 from tp_drseg.errors import ImageError
 from tp_drseg.images.dicom import head as heads
@@ -26,7 +28,7 @@ from tp_drseg.images.source import FileBytes
 _LARGEST_HEADER: Final = 16 << 20  # bytes: makers put whole reports into private elements
 _PIXELS: Final = 0x7FE00010
 _UNDEFINED: Final = 0xFFFFFFFF
-_SPLITS: Final = {"=", "^", "\\"}  # after which ISO 2022 begins again
+_SPLITS: Final = set(b"=^\\")  # after which ISO 2022 begins again
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +178,13 @@ def parse(file: FileBytes, limit: int) -> Parsed:
     )
 
 
+def name_of(uid: str) -> str:
+    """Return what the standard calls a UID, with no word on one that is malformed."""
+    return UID(uid, config.IGNORE).name if uid else "of no stated kind"
+
+
 def _is_past_header(tag: BaseTag, kind: str | None, length: int) -> bool:
-    return tag >= _PIXELS
+    return bool(tag >= _PIXELS)
 
 
 def _pixels(rest: memoryview, *, implicit: bool, little: bool) -> tuple[bool, memoryview | None]:

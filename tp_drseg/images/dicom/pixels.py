@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import RLELossless
 
 from tp_drseg.errors import ImageError
 from tp_drseg.images.decode import load, open_image
 from tp_drseg.images.dicom import head as heads
 from tp_drseg.images.dicom.codestream import declared_size
-from tp_drseg.images.dicom.header import Parsed
+from tp_drseg.images.dicom.header import Parsed, name_of
 from tp_drseg.images.dicom.rle import unpack_frame
 from tp_drseg.images.source import FileBytes
 
@@ -110,7 +110,7 @@ def decode(
         return _native(parsed, layout)
     if syntax not in (*_JPEG, *_PLUGINS, RLELossless) or not parsed.is_encapsulated:
         raise ImageError(
-            f"{name} is written as {UID(syntax).name}, which is not read. Export it as JPEG, JPEG "
+            f"{name} is written as {name_of(syntax)}, which is not read. Export it as JPEG, JPEG "
             "2000, RLE or uncompressed."
         )
     frame = get_frame(bytes(parsed.pixels), 0, number_of_frames=1)
@@ -167,7 +167,7 @@ def _jpeg(frame: bytes, layout: Layout, name: str, max_pixels: int) -> Image.Ima
     image, _ = open_image(FileBytes(frame, name), max_pixels)
     is_unmarked = not {"jfif", "adobe_transform"} & image.info.keys()
     if layout.photometric == "RGB" and is_unmarked:  # only the header says so
-        image.draft("YCbCr", image.size)  # type: ignore[no-untyped-call]
+        image.draft("YCbCr", image.size)
         load(image, name)
         return Image.frombytes("RGB", image.size, image.tobytes())
     load(image, name)
@@ -175,20 +175,23 @@ def _jpeg(frame: bytes, layout: Layout, name: str, max_pixels: int) -> Image.Ima
 
 
 def _by_plugin(frame: bytes, parsed: Parsed, layout: Layout) -> NDArray[Any]:
+    options: dict[str, Any] = {
+        "rows": layout.height,
+        "columns": layout.width,
+        "number_of_frames": 1,
+        "samples_per_pixel": layout.samples,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
+        "photometric_interpretation": layout.photometric,
+        "pixel_representation": 0,
+        "planar_configuration": int(layout.is_planar),
+        "pixel_keyword": "PixelData",
+    }
     values, _ = get_decoder(parsed.transfer_syntax).as_array(
         encapsulate([frame], has_bot=False),
         index=0,
         raw=True,
         decoding_plugin=_PLUGINS[parsed.transfer_syntax],
-        rows=layout.height,
-        columns=layout.width,
-        number_of_frames=1,
-        samples_per_pixel=layout.samples,
-        bits_allocated=layout.allocated,
-        bits_stored=layout.stored,
-        photometric_interpretation=layout.photometric,
-        pixel_representation=0,
-        planar_configuration=int(layout.is_planar),
-        pixel_keyword="PixelData",
+        **options,
     )
     return values

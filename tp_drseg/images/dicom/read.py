@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from PIL import Image
-from pydicom.uid import UID
 
 from tp_drseg.errors import ImageError
 from tp_drseg.images.acquisition import Acquisition
@@ -14,7 +13,7 @@ from tp_drseg.images.decode import check_size, cut_short, file_limit, no_memory
 from tp_drseg.images.dicom.acquisition import acquisition_of
 from tp_drseg.images.dicom.colours import rgb_image
 from tp_drseg.images.dicom.head import DIRECTORY_CLASS, PHOTOGRAPH_CLASSES
-from tp_drseg.images.dicom.header import Header, Parsed, parse
+from tp_drseg.images.dicom.header import Header, Parsed, name_of, parse
 from tp_drseg.images.dicom.pixels import decode, read_layout
 from tp_drseg.images.source import FileBytes
 
@@ -87,7 +86,7 @@ def check_kind(parsed: Parsed, name: str) -> str:
             f"{name} is a DICOMDIR, a list of files. Give the files, or its folder to `segment`."
         )
     if kind is None:
-        what = UID(parsed.storage_class).name if parsed.storage_class else "of no stated kind"
+        what = name_of(parsed.storage_class)
         raise ImageError(
             f"{name} is a DICOM file, but no photograph of a retina: {what}. Give an ophthalmic "
             "photograph, a VL photograph or a secondary capture."
