@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         TPDRSegConfig,
     )
     from tp_drseg.errors import TPDRSegError
-    from tp_drseg.images import Region
+    from tp_drseg.images import Acquisition, Region
     from tp_drseg.inference.request import Prompt
     from tp_drseg.inference.result import Origin, Segmentation
     from tp_drseg.inference.results import Segmentations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 
 _MODULES = {
+    "Acquisition": "images",
     "ArchitectureConfig": "config",
     "CLIPConfig": "config",
     "ClassPromptGenerator": "modules.prompt_generator",
@@ -67,6 +68,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Acquisition",
     "ArchitectureConfig",
     "CLIPConfig",
     "ClassPromptGenerator",

@@ -23,7 +23,7 @@ class Acquisition:
         model: Of the camera; empty where it is not said.
 
     Example:
-        >>> from tp_drseg.images import Acquisition
+        >>> from tp_drseg import Acquisition
         >>> Acquisition("Secondary Capture", laterality="L", pixel_spacing=(0.006, 0.006)).pixel_mm2
         3.6e-05
     """
