@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -20,22 +18,21 @@ def source_of(dataset: Dataset) -> DicomSource:
     return read_source_header(FileBytes(written(dataset), "The photograph"))
 
 
-def finding(lesion: str, abbreviation: str, seed: int, **changes: Any) -> Finding:
+def finding(lesion: str, abbreviation: str, seed: int) -> Finding:
     """Random probabilities, a tenth of the pixels above the threshold; none for seed 0."""
     probability = np.random.default_rng(seed).random((64, 80), dtype=np.float32)
     if not seed:
         probability[:] = 0
-    fields = {
-        "lesion": lesion,
-        "abbreviation": abbreviation,
-        "text": TEXT,
-        "threshold": 0.9,
-        "mask": probability >= 0.9,
-        "probability": probability,
-        "regions": seed,
-        "area_percent": 1.5 * seed,
-    }
-    return Finding(**fields | changes)
+    return Finding(
+        lesion=lesion,
+        abbreviation=abbreviation,
+        text=TEXT,
+        threshold=0.9,
+        mask=probability >= 0.9,
+        probability=probability,
+        regions=seed,
+        area_percent=1.5 * seed,
+    )
 
 
 def findings(

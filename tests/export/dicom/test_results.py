@@ -110,6 +110,7 @@ def test_report_holds_the_numbers() -> None:
     )
     assert isinstance(report, highdicom.sr.EnhancedSR)
     content = report.content
+    assert isinstance(content, highdicom.sr.MeasurementReport)
     groups = content.get_planar_roi_measurement_groups()
     assert [group.tracking_identifier for group in groups] == [
         "microaneurysm",

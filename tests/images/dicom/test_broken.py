@@ -171,8 +171,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    find = extras.find_spec
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pydicom" else find(name))
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pydicom" else name)
     path = tmp_path / "eye.dcm"
     path.write_bytes(written(photograph(EYE)))
     with pytest.raises(MissingExtraError, match=r"eye\.dcm.*tp-drseg\[dicom\]"):
