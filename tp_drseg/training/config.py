@@ -56,6 +56,16 @@ class TrainingConfig(FrozenConfig):
         lesion_centred: Share of these crops that are centred near the lesion; the others lie
             anywhere on a photograph that has it.
         lesion_free_share: Share of the crops that come from photographs without any lesion.
+        unlabelled_share: Share of the crops that show photographs without masks, or without any
+            lesion, maybe with pasted ones: two crops to three annotated ones are 0.4.
+        paste_share: Share of those crops on which lesions of an annotated photograph are pasted.
+        paste_weight: Weight of their ordinary loss, on what is pasted and what is known to be
+            absent, beside 1 for annotated photographs.
+        teacher_weight: Weight of the mean squared difference from the teacher, the moving average
+            of the weights, where nothing else is known of those crops.
+        teacher_sure: From which probability on, for lesion or background, the teacher is heard;
+            0.5 for always.
+        teacher_ramp: Steps over which the teacher's weight rises from 0.
         scales: Least and largest side of a crop, relative to that of a tile at work; 0.05 to 20.
         mosaic: Share of the crops that are put together from four of half the side, each from a
             draw of its own: more photographs a step at the same price.
@@ -64,6 +74,7 @@ class TrainingConfig(FrozenConfig):
         points: Share of the steps in which points and boxes are given beside the text.
         ema_decay: Decay of the moving average of the weights that the run ends with, below 1; 0
             for none.
+        ema_schedule: `constant`, or `cosine`: the decay rises to 1 until the last step.
         save_every: Steps between two checkpoints of the run.
         validate_every: Steps between two looks at the validation photographs; 0 for a single one
             after the last step.
@@ -104,12 +115,19 @@ class TrainingConfig(FrozenConfig):
     lesion_weights: Weights = Field(default_factory=dict)
     lesion_centred: Share = 0.75
     lesion_free_share: Share = 0.12
+    unlabelled_share: Share = 0.0
+    paste_share: Share = 1.0
+    paste_weight: Weight = 0.01
+    teacher_weight: Weight = 0.01
+    teacher_sure: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    teacher_ramp: Steps = 0
     scales: tuple[Scale, Scale] = (0.67, 1.4)
     mosaic: Share = 0.0
     geometric: bool = True
     photometric: bool = True
     points: Share = 0.2
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    ema_schedule: Schedule = "constant"
     save_every: SomeSteps = 25
     validate_every: Steps = 0
     precision: Precision = "auto"
@@ -123,6 +141,10 @@ class TrainingConfig(FrozenConfig):
         if self.batch_size % self.micro_batch:
             raise ValueError(
                 f"micro_batch must divide batch_size, got {self.micro_batch} for {self.batch_size}."
+            )
+        if self.fixed_crops and self.unlabelled_share:
+            raise ValueError(
+                "fixed_crops goes with unlabelled_share 0: a teacher's answer changes."
             )
         if self.scales[0] > self.scales[1]:
             raise ValueError(f"scales must have the least first, got {shown(self.scales)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from tp_drseg._runtime.extras import require
 from tp_drseg.data import Sample
 from tp_drseg.errors import TrainingError
 from tp_drseg.training.data.annotated import AnnotatedImage, FrameSizes, load_cached
-from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.made_crops import crops_of
 from tp_drseg.training.data.sampling import check_lesions, trained_lesions
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.trainer import Trainer
@@ -29,6 +30,7 @@ if sys.platform != "win32":
     import resource
 
 _STEPS = 3  # the first one warms up
+_MADE_STEPS = 7  # where some crops take longer than others
 _GIB = 1 << 30
 
 
@@ -92,7 +94,9 @@ def forecast(config: RunConfig, out: Path, *, device: str = "auto") -> Forecast:
     refuse_another_run(config, split.to_dict(), out)
     training = config.training
     again = min(1, training.fixed_crops)
-    few = training.replace(steps=_STEPS, epochs=None, fixed_crops=again, save_every=_STEPS)
+    made = training.unlabelled_share > 0
+    steps = _MADE_STEPS if made else _STEPS
+    few = training.replace(steps=steps, epochs=None, fixed_crops=again, save_every=steps)
     with tempfile.TemporaryDirectory(prefix="tp-drseg-") as name:
         folder = Path(name)
         sizes = FrameSizes.of(start.config, config.data.diameter)
@@ -100,12 +104,18 @@ def forecast(config: RunConfig, out: Path, *, device: str = "auto") -> Forecast:
         (kept, *_) = (folder / "photographs").iterdir()
         photograph = kept.stat().st_size
         model = start.build(None, training.seed).to(fabric.device)
-        trainer = Trainer(model, Crops(model, [image], few), few, folder / "run", fabric=fabric)
+        images = [image]
+        if made and (hosts := [*split.unlabelled, *split.training[-1:]]):
+            images += load_cached(hosts[:1], start.catalog.names, sizes, folder / "photographs")
+        crops = crops_of(model, images, few)
+        trainer = Trainer(model, crops, few, folder / "run", fabric=fabric)
         trainer.run()
         state = trainer.state_file.stat().st_size
     steps = training.total_steps(len(split.training))
     new = min(steps, training.fixed_crops) if again else steps
     fresh, usual = trainer.durations[0 if again else -1], trainer.durations[-1]
+    if made:
+        fresh = usual = statistics.mean(trainer.durations[1:])
     memory = _peak_memory(fabric.device)
     if memory is not None:
         memory += max(0, training.fixed_crops - 1) * trainer.kept_bytes
@@ -117,7 +127,7 @@ def forecast(config: RunConfig, out: Path, *, device: str = "auto") -> Forecast:
         steps=steps,
         seconds=new * fresh + (steps - new) * usual,
         memory=memory,
-        disk=state + photograph * len(split.training),
+        disk=state + photograph * len(split.learned),
     )
 
 

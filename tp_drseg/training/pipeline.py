@@ -22,7 +22,7 @@ from tp_drseg.model import TPDRSeg
 from tp_drseg.training.clip.train import embedded_text_tower, save_clip, train_clip
 from tp_drseg.training.data.annotated import AnnotatedImage, FrameSizes, load_cached
 from tp_drseg.training.data.contrast import warn_of_weak_descriptions
-from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.made_crops import crops_of
 from tp_drseg.training.data.sampling import check_lesions, trained_lesions
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.parameter_groups import CLASS_GROUPS
@@ -97,7 +97,7 @@ def _run(config: RunConfig, out: Path, fabric: Fabric) -> TPDRSeg:
         points = inherited_points(start.parent, lesions)
         model.config = model.config.replace(inference={"operating_points": points})
     model.to(fabric.device)
-    crops = Crops(model, images, config.training)
+    crops = crops_of(model, images, config.training)
     warn_of_weak_descriptions(crops, start.taught)
     look = None
     if split.validation:

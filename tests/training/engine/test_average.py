@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -27,6 +29,21 @@ def test_an_average_against_its_formula(decay: float) -> None:
         torch.testing.assert_close(average.values, expected)
     if decay == 0:
         assert all(map(torch.equal, average.values, parameters))
+
+
+def test_a_decay_that_rises() -> None:
+    parameter = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    average = EMA([parameter], 0.5, steps=40)
+    expected = 0.0
+    for step in range(1, 41):
+        with torch.no_grad():
+            parameter.fill_(step)
+        average.update()
+        decay = 1 - 0.5 * (1 + math.cos(math.pi * step / 40)) / 2
+        kept = min(decay, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * step
+        assert float(average.values[0]) == pytest.approx(expected)
+    assert kept == pytest.approx(41 / 50)
 
 
 def test_swapped_twice_nothing_has_changed() -> None:

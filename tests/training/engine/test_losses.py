@@ -111,3 +111,14 @@ def test_a_weight_for_each_mask(logits: Tensor, target: Tensor) -> None:
         for i in range(3)
     ]
     assert float(found) == pytest.approx(float(torch.stack(one_by_one).mean()), rel=1e-5)
+
+
+def test_a_weight_of_each_mask_as_a_whole(logits: Tensor, target: Tensor) -> None:
+    weight = torch.tensor([[1.0, 0.0, 0.5], [2.0, 0.01, 1.0]])
+    found = segmentation_loss(logits, target, 10.0, weight=weight)
+    one_by_one = [
+        float(weight[b, i]) * float(segmentation_loss(logits[b, i], target[b, i], 10.0))
+        for b in range(2)
+        for i in range(3)
+    ]
+    assert float(found) == pytest.approx(sum(one_by_one) / 6, rel=1e-5)

@@ -17,7 +17,8 @@ from tp_drseg.lesions import LesionCatalog
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.annotated import AnnotatedImage
-from tp_drseg.training.data.crops import Crops
+from tp_drseg.training.data.made import finish
+from tp_drseg.training.data.made_crops import crops_of
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.records import read_table
 from tp_drseg.training.engine.trainer import Trainer
@@ -45,7 +46,7 @@ def make_trainer(
         config = TrainingConfig.model_validate(given)
         model = make_model(lesions=catalog)
         change(model)
-        return Trainer(model, Crops(model, photographs, config), config, folder, validate)
+        return Trainer(model, crops_of(model, photographs, config), config, folder, validate)
 
     return make
 
@@ -172,6 +173,76 @@ def test_a_resumed_run_is_bit_identical(
     assert done.step == 4
     assert same(weights(done.run()), straight)
     assert len(losses(tmp_path / "straight")) == 4
+
+
+@pytest.fixture
+def unlabelled(
+    photographs: list[AnnotatedImage], photograph: Callable[..., AnnotatedImage]
+) -> list[AnnotatedImage]:
+    return [*photographs, photograph("unknown", 4, lesions=False, annotated=(False,) * 3)]
+
+
+def test_a_resumed_run_with_a_teacher_is_bit_identical(
+    make_trainer: MakeTrainer, unlabelled: list[AnnotatedImage], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    fields = {
+        "photographs": unlabelled, "save_every": 2, "learning_rate": 1e-2, "steps": 5,
+        "unlabelled_share": 0.7, "teacher_weight": 5.0, "teacher_sure": 0.5, "teacher_ramp": 3,
+        "ema_schedule": "cosine", "ema_decay": 0.9, "batch_size": 2, "paste_weight": 1.0,
+    }  # fmt: skip
+    straight = weights(make_trainer(tmp_path / "straight", **fields).run())
+    names = " ".join(row["names"] for row in read_table(tmp_path / "straight" / "loss.csv"))
+    assert "unknown+" in names
+    original, left = Trainer._train_step, [3]
+
+    def stopping(self: Trainer, batches: Any) -> tuple[float, list[str]]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return original(self, batches)
+
+    monkeypatch.setattr(Trainer, "_train_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(tmp_path / "halves", **fields).run()
+    monkeypatch.undo()
+    trainer = make_trainer(tmp_path / "halves", **fields, workers=1)
+    assert trainer.step == 2
+    assert same(weights(trainer.run()), straight)
+    assert losses(tmp_path / "halves") == losses(tmp_path / "straight")
+
+
+def test_the_loss_of_made_crops(
+    make_trainer: MakeTrainer, unlabelled: list[AnnotatedImage], tmp_path: Path
+) -> None:
+    """The ordinary loss by its weight, and the squared difference from the teacher by its own."""
+    found, answers = {}, torch.full((1, 3, 32, 32), 0.3)
+    for paste, teacher in ((1.0, 0.0), (0.5, 0.0), (0.0, 2.0), (0.5, 2.0), (0.5, 4.0)):
+        trainer = make_trainer(
+            tmp_path / f"{paste} {teacher}", photographs=unlabelled, unlabelled_share=1.0, seed=3,
+            paste_weight=paste, teacher_weight=teacher, teacher_sure=0.5, points=0.0,
+            lesions_per_crop=0,
+        )  # fmt: skip
+        trainer.model.network.train()
+        # an untrained teacher sees lesions everywhere, beside which nothing is pasted
+        trainer.teacher.answer = lambda batch: answers  # type: ignore[method-assign]
+        crops = (trainer.crops[number] for number in range(40))
+        batch = next(
+            b for b in crops
+            if b.names[0].startswith("unknown") and b.made[0].donor is not None
+            and b.made[0].donor.regions.any()
+        )  # fmt: skip
+        found[paste, teacher] = float(trainer._loss(batch).detach())
+    assert found[1.0, 0.0] == pytest.approx(2 * found[0.5, 0.0], rel=1e-5) and found[1.0, 0.0] > 0
+    assert found[0.0, 2.0] > 0
+    assert found[0.5, 2.0] == pytest.approx(found[0.5, 0.0] + found[0.0, 2.0], rel=1e-4)
+    assert found[0.5, 4.0] == pytest.approx(found[0.5, 0.0] + 2 * found[0.0, 2.0], rel=1e-4)
+    done, left_open = finish(batch, answers)
+    with torch.no_grad():
+        logits = trainer.model.network(done.images, done.priors, done.classes)
+    error = ((logits[0].sigmoid() - answers[0]) ** 2) * left_open[0]
+    means = error.sum(dim=(1, 2)) / left_open[0].sum(dim=(1, 2))
+    assert found[0.0, 2.0] == pytest.approx(2 * float(means.mean()), rel=1e-4)
 
 
 def test_validation_keeps_the_best(make_trainer: MakeTrainer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tp_drseg.modules.points import Points
+from tp_drseg.training.data.made import Made, joined
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Batch:
         classes: `(B, L)`, places in the catalog.
         points: for the B * L prompts, or None.
         names: of the B photographs.
+        made: what is still to become of crops that no annotator has seen.
     """
 
     images: Tensor
@@ -32,6 +34,7 @@ class Batch:
     classes: Tensor
     points: Points | None
     names: tuple[str, ...]
+    made: tuple[Made, ...] = ()
 
 
 def collate(batches: Sequence[Batch]) -> Batch:
@@ -53,4 +56,5 @@ def collate(batches: Sequence[Batch]) -> Batch:
         torch.cat([b.classes for b in batches]),
         clicks,
         tuple(name for b in batches for name in b.names),
+        joined([b.made for b in batches], [len(b.images) for b in batches]),
     )

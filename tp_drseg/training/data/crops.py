@@ -84,10 +84,12 @@ class Crops(Dataset[Batch]):
     def name(self, number: int) -> str:
         """Return the name of the photograph that a crop is cut from; of a mosaic, all names."""
         chosen = self._choose(generator_for(self.config.seed, CROP, self._fixed(number)))
-        return self._names(chosen)
+        return self._names([choice.image for choice in chosen])
 
     def _cut(self, number: int) -> Batch:
-        generator = generator_for(self.config.seed, CROP, number)
+        return self._annotated(number, generator_for(self.config.seed, CROP, number))
+
+    def _annotated(self, number: int, generator: torch.Generator) -> Batch:
         chosen = self._choose(generator)
         along = math.isqrt(len(chosen))  # windows along a side
         side = self.size // along
@@ -106,22 +108,24 @@ class Crops(Dataset[Batch]):
         priors = _join(
             [
                 self.cells.cut(
-                    self._priors(choice.image, asked, generator), crop, self.grid // along
+                    self.features[choice.image].priors_of(self._texts(asked, generator))[0],
+                    crop,
+                    self.grid // along,
                 )
                 for choice, (_, crop) in zip(chosen, windows, strict=True)
             ]
         )
         return Batch(
             image[None], priors[None], target[None], None if bool(scored.all()) else scored[None],
-            asked[None], points, (self._names(chosen),),
+            asked[None], points, (self._names([choice.image for choice in chosen]),),
         )  # fmt: skip
 
     def _fixed(self, number: int) -> int:
         """Which crop stands for crop `number`: itself, or one of those that come again."""
         return number % self.config.fixed_crops if self.config.fixed_crops else number
 
-    def _names(self, chosen: Sequence[Choice]) -> str:
-        return "+".join(self.images[choice.image].name for choice in chosen)
+    def _names(self, places: Sequence[int]) -> str:
+        return "+".join(self.images[place].name for place in places)
 
     def _choose(self, generator: torch.Generator) -> list[Choice]:
         """Return what one window shows, or what each of a mosaic's four does."""
@@ -137,11 +141,13 @@ class Crops(Dataset[Batch]):
     def _image(
         self, source: AnnotatedImage, crop: Crop, side: int, generator: torch.Generator
     ) -> Tensor:
-        level = source.level(side / crop.extent)
-        image = crop.apply(level, side, "bicubic").clamp_(0, 255)
+        image = self._pixels(source, crop, side)
         return (
             random_photometric(image / 255, generator) * 255 if self.config.photometric else image
         )
+
+    def _pixels(self, source: AnnotatedImage, crop: Crop, side: int) -> Tensor:
+        return crop.apply(source.level(side / crop.extent), side, "bicubic").clamp_(0, 255)
 
     def _scored(self, source: AnnotatedImage, crop: Crop, side: int, asked: Tensor) -> Tensor:
         """`(L, h, w)`, 0 where the annotation says nothing."""
@@ -160,15 +166,15 @@ class Crops(Dataset[Batch]):
         step = generator_for(self.config.seed, STEP, number // self.config.batch_size)
         return uniform(step) < self.config.points
 
-    def _priors(self, image: int, asked: Tensor, generator: torch.Generator) -> Tensor:
-        """Priors of lesions on CLIP's grid, from all of their descriptions or from a few."""
+    def _texts(self, asked: Tensor, generator: torch.Generator) -> Tensor:
+        """`(L, D)`, features of lesions from all of their descriptions or from a few."""
         texts = []
         for lesion in asked.tolist():
             own = self.texts[lesion]
             if uniform(generator) < 0.5:
                 own = own[some(generator, len(own), 1 + integer(generator, 5))]
             texts.append(F.normalize(own.mean(dim=0), dim=0))
-        return self.features[image].priors_of(torch.stack(texts))[0]
+        return torch.stack(texts)
 
 
 @torch.no_grad()

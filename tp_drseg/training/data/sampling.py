@@ -56,6 +56,10 @@ class CropSampler:
         config: How the run goes.
         catalog: The lesions, in the order of the masks.
 
+    Attributes:
+        having: By lesion that learns, the places of the photographs that show it.
+        weights: How often each that is shown is sought.
+
     Raises:
         TrainingError: No photograph is given, or none shows a lesion that is trained.
         LesionError: The configuration names a lesion that the catalog does not know.
@@ -67,13 +71,13 @@ class CropSampler:
         check_lesions(config, catalog)
         self.images, self.config = images, config
         self.trained = [catalog.index(name) for name in trained_lesions(config, catalog)]
-        self._having = {
+        self.having = {
             lesion: [i for i, image in enumerate(images) if image.masks[lesion].any()]
             for lesion in self.trained
         }
         weights = {catalog.index(name): weight for name, weight in config.lesion_weights.items()}
-        self._weights = {i: weights.get(i, 1.0) for i in self.trained if self._having[i]}
-        if not sum(self._weights.values()):
+        self.weights = {i: weights.get(i, 1.0) for i in self.trained if self.having[i]}
+        if not sum(self.weights.values()):
             raise TrainingError(
                 "No training photograph shows a lesion that is to be trained. Check the masks "
                 "with `tp-drseg check`, and training.lesions and training.lesion_weights."
@@ -88,9 +92,9 @@ class CropSampler:
         """Draw a photograph, and the lesion that the crop shall show, if any."""
         if self._lesion_free and uniform(generator) < self.config.lesion_free_share:
             return Choice(one_of(generator, self._lesion_free), None)
-        (place,) = weighted(generator, list(self._weights.values()))
-        lesion = list(self._weights)[place]
-        image = one_of(generator, self._having[lesion])
+        (place,) = weighted(generator, list(self.weights.values()))
+        lesion = list(self.weights)[place]
+        image = one_of(generator, self.having[lesion])
         centred = uniform(generator) < self.config.lesion_centred
         return Choice(image, lesion if centred else None)
 

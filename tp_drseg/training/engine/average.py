@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,17 +14,24 @@ class EMA:
     """An exponential moving average of parameters, on PyTorch's `AveragedModel`.
 
     After `n` updates the decay is `min(decay, (1 + n) / (10 + n))`: a young average forgets the
-    first steps sooner.
+    first steps sooner. With `steps`, `1 - (1 - decay) (1 + cos(pi n / steps)) / 2` stands in the
+    place of `decay`: it rises to 1.
 
     Args:
         parameters: what learns; their order stays.
         decay: share of the average that an update keeps; 0 for no average at all.
+        steps: after how many updates it shall be 1; None for a constant one.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], decay: float, steps: int | None = None
+    ) -> None:
         def blend(averages: list[Tensor], values: list[Tensor], updates: Tensor | int) -> None:
             count = int(updates)
-            kept = min(decay, (1 + count) / (10 + count))
+            most = decay
+            if steps is not None:
+                most = 1 - (1 - decay) * (1 + math.cos(math.pi * count / steps)) / 2
+            kept = min(most, (1 + count) / (10 + count))
             torch._foreach_lerp_(averages, values, 1 - kept)
 
         # of these alone, not of the model: most of it is frozen

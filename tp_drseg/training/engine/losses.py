@@ -40,8 +40,9 @@ def segmentation_loss(
     target: Tensor,
     bce_weight: Tensor | float = 1.0,
     scored: Tensor | None = None,
+    weight: Tensor | float = 1.0,
 ) -> Tensor:
-    """Return `mean(L_IoU + bce_weight * L_BCE)` over masks; the paper has `bce_weight` 1.
+    """Return `mean(weight (L_IoU + bce_weight L_BCE))` over masks; the paper has 1 for both.
 
     Args:
         logits: `(B, L, H, W)`.
@@ -49,13 +50,14 @@ def segmentation_loss(
         bce_weight: weight of the cross-entropy, whose mean over a mask is small when the lesion
             covers one pixel in a thousand; one number, or one a mask, `(B, L)`.
         scored: see `soft_iou_loss`; a mask without any scored pixel has the loss 0.
+        weight: of a mask as a whole; one number, or one a mask, `(B, L)`.
     """
     pixelwise = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     if scored is None:
         bce = pixelwise.mean(dim=(-2, -1))
     else:
         bce = (pixelwise * scored).sum(dim=(-2, -1)) / scored.sum(dim=(-2, -1)).clamp(min=1)
-    return (soft_iou_loss(logits, target, scored) + bce_weight * bce).mean()
+    return (weight * (soft_iou_loss(logits, target, scored) + bce_weight * bce)).mean()
 
 
 def cross_entropy_weights(config: TrainingConfig, catalog: LesionCatalog) -> Tensor:

@@ -22,6 +22,7 @@ from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.batch import Batch, collate
 from tp_drseg.training.data.crops import Crops
 from tp_drseg.training.data.feature_cache import cached_features
+from tp_drseg.training.data.made import finish
 from tp_drseg.training.engine.average import EMA
 from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.losses import cross_entropy_weights, segmentation_loss
@@ -30,6 +31,7 @@ from tp_drseg.training.engine.records import Records, plot_loss
 from tp_drseg.training.engine.run_folder import run_folder
 from tp_drseg.training.engine.schedule import rate_of, scheduler_at
 from tp_drseg.training.engine.state import Progress, load_state, save_state
+from tp_drseg.training.engine.teacher import Teacher, consistency_loss
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -114,7 +116,12 @@ class Trainer:
             ]
         )
         self.wrapped, self.optimizer = self.fabric.setup(model.network, optimizer)
-        self.average = EMA(list(self.parameters.values()), config.ema_decay)
+        self.average = EMA(
+            list(self.parameters.values()),
+            config.ema_decay,
+            self.steps if config.ema_schedule == "cosine" else None,
+        )
+        self.teacher = Teacher(model.network, self.parameters, self.average, self.bf16)
         self.progress = Progress()
         if self.state_file.exists():
             self.progress = load_state(
@@ -250,6 +257,10 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         device = self.fabric.device
+        answers = left_open = None
+        if batch.made:
+            answers = self.teacher.answer(batch)
+            batch, left_open = finish(batch, answers)
         points = None if batch.points is None else batch.points.to(device)
         classes = batch.classes.to(device)
         # not Fabric's own mixed precision, which would round the inputs, such as points, too
@@ -261,7 +272,20 @@ class Trainer:
         weights = self.weights[classes]
         weights = torch.where(absent, weights * self.config.absent_weight, weights)
         scored = None if batch.scored is None else batch.scored.to(device)
-        return segmentation_loss(logits, targets, weights, scored)
+        rows = [made.row for made in batch.made]
+        beside = torch.ones_like(weights)
+        beside[rows] = self.config.paste_weight
+        loss = segmentation_loss(logits, targets, weights, scored, beside)
+        if answers is not None and left_open is not None:
+            differing = consistency_loss(
+                logits[rows], answers.to(device), left_open.to(device), self.config.teacher_sure
+            )
+            loss = loss + self._teacher_weight() * differing.sum() / weights.numel()
+        return loss
+
+    def _teacher_weight(self) -> float:
+        ramp = self.config.teacher_ramp
+        return self.config.teacher_weight * (min(1.0, self.step / ramp) if ramp else 1.0)
 
     @contextmanager
     def _averaged(self) -> Iterator[TPDRSeg]:
