@@ -66,6 +66,7 @@ def test_round_trip_of_every_field(make_config: Any) -> None:
         generator_prior=False,
         text="name",
         working_diameter=96,
+        whole_field=True,
         tile_overlap=0.25,
         operating_points={
             "hard exudate": OperatingPoint(
@@ -394,6 +395,15 @@ def test_giants_are_refused_before_they_are_built(small_config: TPDRSegConfig) -
         CLIPConfig(architecture={**SMALL_CLIP, "vision_cfg": small_patches}, image_size=4096)
     with pytest.raises(ConfigError, match="tiles of 64 pixels"):
         small_config.replace(inference={"working_diameter": 8192, "tile_overlap": 0.75})
+
+
+def test_a_whole_field_that_the_encoder_cannot_see_at_once(make_config: Any) -> None:
+    whole = {"whole_field": True, "working_diameter": 4096}
+    assert make_config(**whole).inference.whole_field
+    with pytest.raises(ConfigError, match="tiny_vit, not vit"):
+        make_config("vit", **whole)
+    with pytest.raises(ConfigError, match="4112 is too much"):
+        make_config(**whole | {"working_diameter": 4112})
 
 
 VIT_TEXT: dict[str, JsonValue] = {

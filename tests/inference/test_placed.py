@@ -84,7 +84,7 @@ def test_what_the_model_does_not_see_is_refused() -> None:
 
 def test_points_in_a_tile() -> None:
     points = in_frame([[70.0, 40.0], [10.0, 10.0], [63.5, 31.5], [127.4, 95.4]])
-    result = points.in_tile((64, 32), 64)
+    result = points.in_tile((64, 32), (64, 64))
     assert result is not None
     expected = [[6.0, 8.0], [-0.5, -0.5], [63.4, 63.4]]
     np.testing.assert_allclose(result.coords[0], expected, atol=1e-5)
@@ -94,7 +94,7 @@ def test_points_in_a_tile() -> None:
 
 def test_each_place_belongs_to_one_of_two_tiles_side_by_side() -> None:
     for x in (63.4, 63.5, 63.6):
-        tiles = [in_frame([[x, 5.0]]).in_tile((left, 0), 64) for left in (0, 64)]
+        tiles = [in_frame([[x, 5.0]]).in_tile((left, 0), (64, 64)) for left in (0, 64)]
         assert [tile is not None for tile in tiles] == (
             [True, False] if x < 63.5 else [False, True]
         )
@@ -102,7 +102,7 @@ def test_each_place_belongs_to_one_of_two_tiles_side_by_side() -> None:
 
 def test_boxes_are_cut_at_the_border_of_a_tile() -> None:
     points = in_frame([], [[50.0, 40.0, 90.0, 200.0]])
-    result = points.in_tile((64, 32), 64)
+    result = points.in_tile((64, 32), (64, 64))
     assert result is not None
     np.testing.assert_allclose(result.coords[0], [[-0.5, 8.0], [26.0, 63.5]])
     assert result.labels.tolist() == [[TOP_LEFT, BOTTOM_RIGHT]]
@@ -110,9 +110,9 @@ def test_boxes_are_cut_at_the_border_of_a_tile() -> None:
 
 def test_a_tile_without_points_gets_none() -> None:
     points = in_frame([[10.0, 10.0]], [[0.0, 0.0, 20.0, 20.0]])
-    assert points.in_tile((0, 0), 64) is not None
-    assert points.in_tile((64, 0), 64) is None
-    assert points.in_tile((0, 64), 64) is None
+    assert points.in_tile((0, 0), (64, 64)) is not None
+    assert points.in_tile((64, 0), (64, 64)) is None
+    assert points.in_tile((0, 64), (64, 64)) is None
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ def test_a_tile_without_points_gets_none() -> None:
     ],
 )
 def test_a_box_beside_a_tile_is_not_in_it(box: list[float]) -> None:
-    assert in_frame([], [box]).in_tile((0, 0), 64) is None
+    assert in_frame([], [box]).in_tile((0, 0), (64, 64)) is None
 
 
 def test_points_and_boxes_together() -> None:
     points = in_frame([[5.0, 6.0]], [[1.0, 2.0, 30.0, 40.0], [10.0, 10.0, 20.0, 20.0]])
-    result = points.in_tile((0, 0), 64)
+    result = points.in_tile((0, 0), (64, 64))
     assert result is not None
     expected = [[5, 6], [1, 2], [30, 40], [10, 10], [20, 20]]
     np.testing.assert_allclose(result.coords[0], expected)
@@ -141,5 +141,5 @@ def test_points_and_boxes_together() -> None:
 def test_another_default_device_has_no_say() -> None:
     points = in_frame([[5.0, 6.0]], [[1.0, 2.0, 30.0, 40.0]])
     with torch.device("meta"):  # what set_default_device does, for a while
-        result = points.in_tile((0, 0), 64)
+        result = points.in_tile((0, 0), (64, 64))
     assert result is not None and result.coords.device.type == result.labels.device.type == "cpu"

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from tp_drseg.errors import FundusWarning, ImageError
 from tp_drseg.images import Frame
+from tp_drseg.inference.prior import clip_features
 from tp_drseg.inference.request import Asked, Prompt
 from tp_drseg.inference.session import ImageSession, encode_together
 from tp_drseg.inference.tile_logits import TileLogits
@@ -300,12 +301,44 @@ def test_probabilities_of_one_lesion_in_several_words(make_model: MakeModel) -> 
     assert all(p.grad is None for p in model.network.parameters())
 
 
+@torch.no_grad()
+def test_a_whole_field_is_the_network_on_it(
+    make_model: MakeModel, lesions: NDArray[np.uint8]
+) -> None:
+    """Frame, prior and logits put together by hand."""
+    model = make_model(working_diameter=150, whole_field=True)
+    network, geometry = model.network, open_(model, lesions).geometry
+    height, width = geometry.padded_size
+    assert (height, width) == (-(-geometry.frame.size[0] // 16) * 16, 160)
+    clip = clip_features(network.explicit_prior, geometry.clip_pixels, geometry.clip_inside)
+    prior = clip.priors(network.explicit_prior, [model.config.prompt_texts("EX")])
+    grown = torch.nn.functional.interpolate(prior, (150, 150), mode="bilinear")
+    padded = torch.nn.functional.pad(grown, (0, 10, 0, 10))[..., :height, :]
+    cells = torch.nn.functional.avg_pool2d(padded, 16)
+    logits = network(geometry.padded(), cells, torch.tensor([model.catalog.index("EX")]))
+    expected = geometry.restore(
+        torch.nn.functional.interpolate(logits, (height, width), mode="bilinear")[0].sigmoid()
+    )
+    found = model.segment(lesions, "EX").probability
+    np.testing.assert_allclose(found, expected[0], rtol=0, atol=1e-6)
+
+
+def test_a_click_on_a_whole_field(make_model: MakeModel, lesions: NDArray[np.uint8]) -> None:
+    model = make_model(working_diameter=150, whole_field=True)
+    asked = Prompt("EX", point_coords=[(225, 150)], point_labels=[1])
+    with open_(model, lesions) as session:
+        assert not np.array_equal(
+            session.segment(asked).probability, session.segment("EX").probability
+        )
+
+
+@pytest.mark.parametrize("whole_field", [False, True])
 @pytest.mark.parametrize("count", [1, 3])
 def test_tiles_of_several_photographs_together(
-    make_model: MakeModel, lesions: NDArray[np.uint8], count: int
+    make_model: MakeModel, lesions: NDArray[np.uint8], count: int, whole_field: bool
 ) -> None:
-    model = make_model(working_diameter=160)
-    photographs = [lesions, lesions[:, ::-1], whole()]
+    model = make_model(working_diameter=160, whole_field=whole_field)
+    photographs = [lesions, lesions[:, ::-1], whole(), whole(cut=150)]
     sessions = [model.load_image(photograph) for photograph in photographs]
     encode_together(sessions, count)
     for photograph, session in zip(photographs, sessions, strict=True):

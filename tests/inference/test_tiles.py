@@ -44,6 +44,14 @@ def test_what_is_cut_comes_back(size: tuple[int, int], overlap: float, stride: i
     torch.testing.assert_close(tiles.blend(cut), whole, rtol=0, atol=1e-5)
 
 
+def test_the_whole_frame_is_one_tile() -> None:
+    tiles = Tiles.whole((112, 160))
+    values = noise(2, 28, 40)
+    assert tiles.corners == ((0, 0),)
+    assert torch.equal(tiles.cut(values, 0, 4), values)
+    assert torch.equal(tiles.blend([values]), values)
+
+
 def test_tiles_that_contradict_each_other() -> None:
     """Two tiles that say the opposite agree on nothing midway, and each wins near its centre."""
     tiles = Tiles.plan((64, 96), TILE, 0.5)

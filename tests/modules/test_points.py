@@ -11,6 +11,7 @@ from tp_drseg.modules.points import (
     PADDING,
     TOP_LEFT,
     Points,
+    dense_positions,
     embed_points,
 )
 
@@ -22,6 +23,24 @@ def prompt_encoder() -> PromptEncoder:
     return PromptEncoder(
         embed_dim=32, image_embedding_size=(4, 6), input_image_size=(64, 96), mask_in_chans=16
     )
+
+
+@torch.no_grad()
+def test_positions_equal_metas(prompt_encoder: PromptEncoder) -> None:
+    result = dense_positions(prompt_encoder, (4, 6))
+    torch.testing.assert_close(result, prompt_encoder.get_dense_pe(), rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_larger_grid_goes_on_beyond_sams_own(prompt_encoder: PromptEncoder) -> None:
+    """A cell's position is that of a point at its centre, whatever the grid."""
+    result = dense_positions(prompt_encoder, (7, 8))
+    torch.testing.assert_close(
+        result[..., :4, :6], prompt_encoder.get_dense_pe(), rtol=0, atol=1e-6
+    )
+    centre = torch.tensor([[[7.5 * 16, 6.5 * 16]]])
+    expected = prompt_encoder.pe_layer.forward_with_coords(centre, (64, 96))[0, 0]
+    torch.testing.assert_close(result[0, :, 6, 7], expected, rtol=0, atol=1e-6)
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tp_drseg.errors import ConfigError
 from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 
 
@@ -89,8 +88,19 @@ def test_only_the_prior_switch_makes_it_blind_to_the_prior(generator: ClassPromp
         assert all(torch.equal(a, b) is not use_prior for a, b in pairs)
 
 
-@pytest.mark.parametrize("size", [(4, 4), (3, 4), (1, 9)])
-def test_another_grid_is_refused(generator: ClassPromptGenerator, size: tuple[int, int]) -> None:
-    embedding = torch.randn(1, 4, *size, dtype=torch.float64)
-    with pytest.raises(ConfigError, match=r"3x3 grid.*48 pixels"):
-        generator(embedding, torch.rand(1, 1, 3, 3, dtype=torch.float64), torch.tensor([0]))
+@torch.no_grad()
+def test_another_grid_is_averaged_for_the_sparse_head(generator: ClassPromptGenerator) -> None:
+    """Of an embedding of 6x9, the sparse head sees the mean of each two by three cells."""
+    embedding = torch.randn(1, 4, 6, 9, dtype=torch.float64)
+    prior = torch.rand(1, 1, 6, 9, dtype=torch.float64)
+    sparse, dense = generator(embedding, prior, torch.tensor([1]))
+    weight, bias = generator.class_weight[1], generator.class_bias[1]
+    group = torch.einsum("oc,chw->ohw", weight, (embedding * prior)[0]) + bias[:, None, None]
+    means = torch.stack(
+        [group[:, y : y + 2, x : x + 3].mean((1, 2)) for y in (0, 2, 4) for x in (0, 3, 6)]
+    )
+    expected = generator.sparse.weight @ means + generator.sparse.bias[:, None]
+    torch.testing.assert_close(sparse[0], expected)
+    assert generator.dense.bias is not None
+    spread = torch.einsum("oc,chw->ohw", generator.dense.weight[:, :, 0, 0], group)
+    torch.testing.assert_close(dense[0], spread + generator.dense.bias[:, None, None])

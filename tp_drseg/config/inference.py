@@ -43,9 +43,11 @@ class InferenceConfig(FrozenConfig):
     """How a photograph goes through a model; none of it changes what the weights are.
 
     Attributes:
-        working_diameter: Longest side of the field of view in the working frame, in pixels; when
-            it is larger than the image size of the architecture, the frame is cut into overlapping
-            tiles. 32 to 8192.
+        working_diameter: Longest side of the field of view in the working frame, in pixels. 32 to
+            8192.
+        whole_field: Whether the network sees the whole working frame at once, whatever its size,
+            which a `tiny_vit` can. Without it a frame that is larger than the image size of the
+            architecture is cut into overlapping tiles.
         tile_overlap: Overlap of neighbouring tiles as a share of their side, in [0, 0.75].
         text: Whether a lesion is prompted by its explicit descriptions or by its name alone.
         operating_points: Operating point by lesion name.
@@ -58,6 +60,7 @@ class InferenceConfig(FrozenConfig):
     """
 
     working_diameter: Annotated[int, Field(ge=32, le=8192)] = 1024
+    whole_field: bool = False
     tile_overlap: Annotated[float, Field(ge=0, le=0.75)] = 0.125
     text: TextKind = "description"
     operating_points: Mapping[str, OperatingPoint] = Field(default_factory=dict)

@@ -35,6 +35,7 @@ A field that is new in this version and does not change what the weights compute
 """
 
 _MOST_TILES = 4096
+_LARGEST_FIELD = 4096  # what a network sees at once takes some 0.5 GB a megapixel
 
 StorageDtype = Literal["float32", "float16", "bfloat16"]
 
@@ -97,6 +98,9 @@ class TPDRSegConfig(FrozenConfig):
                     f"Its lesions are {', '.join(self.lesions.names)}."
                 )
         tile, side = self.architecture.image_size, self.inference.working_diameter
+        if self.inference.whole_field:
+            self._check_whole_field()
+            return self
         across = 1 + math.ceil(max(0, side - tile) / (tile * (1 - self.inference.tile_overlap)))
         if across**2 > _MOST_TILES:
             raise ValueError(
@@ -105,6 +109,19 @@ class TPDRSegConfig(FrozenConfig):
                 f"inference.tile_overlap or a larger architecture.image_size."
             )
         return self
+
+    def _check_whole_field(self) -> None:
+        kind, side = self.architecture.image_encoder.kind, self.inference.working_diameter
+        if kind != "tiny_vit":
+            raise ValueError(
+                f"inference.whole_field needs an image encoder without positions of its own: "
+                f"tiny_vit, not {kind}."
+            )
+        if side > _LARGEST_FIELD:
+            raise ValueError(
+                f"inference.working_diameter of {side} is too much for inference.whole_field; at "
+                f"most {_LARGEST_FIELD} are allowed."
+            )
 
     @classmethod
     def for_size(cls, size: str, **changes: object) -> Self:

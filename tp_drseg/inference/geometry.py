@@ -82,7 +82,8 @@ class Geometry:
     def padded_size(self) -> tuple[int, int]:
         """Height and width of the padded working frame: a tile or more, and whole cells."""
         tile, cell = self.config.architecture.image_size, EMBEDDING_STRIDE
-        height, width = (max(tile, -(-side // cell) * cell) for side in self.frame.size)
+        least = 0 if self.config.inference.whole_field else tile
+        height, width = (max(least, -(-side // cell) * cell) for side in self.frame.size)
         return height, width
 
     def padded(self) -> Tensor:
@@ -95,6 +96,8 @@ class Geometry:
     @cached_property
     def tiles(self) -> Tiles:
         """The tiles that see a part of the field of view."""
+        if self.config.inference.whole_field:
+            return Tiles.whole(self.padded_size)
         side = self.config.architecture.image_size
         tiles = Tiles.plan(self.padded_size, side, self.config.inference.tile_overlap)
         ends = np.array(tiles.corners)[:, None] + [[0, 0], [side, side]]

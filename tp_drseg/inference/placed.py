@@ -65,22 +65,22 @@ class PlacedPoints:
             boxes=_working(frame, corners).reshape(-1, 4),
         )
 
-    def in_tile(self, corner: tuple[int, int], side: int) -> Points | None:
+    def in_tile(self, corner: tuple[int, int], shape: tuple[int, int]) -> Points | None:
         """Return what lies in a tile, in its own pixels; boxes are cut at its border.
 
         Args:
             corner: x and y of the tile's first pixel.
-            side: Side of the tile, in pixels.
+            shape: Height and width of the tile, in pixels.
 
         Returns:
             Points for one prompt, N = 1; None where there are none.
         """
-        shift = self.coords.new_tensor(corner)
+        shift, end = self.coords.new_tensor(corner), self.coords.new_tensor(shape).flip(0) - 0.5
         points = self.coords - shift
-        kept = ((points >= -0.5) & (points < side - 0.5)).all(dim=1)
+        kept = ((points >= -0.5) & (points < end)).all(dim=1)
         boxes = self.boxes - shift.repeat(2)
-        seen = (boxes[:, :2] < side - 0.5).all(dim=1) & (boxes[:, 2:] > -0.5).all(dim=1)
-        boxes = boxes[seen].clamp(-0.5, side - 0.5)
+        seen = (boxes[:, :2] < end).all(dim=1) & (boxes[:, 2:] > -0.5).all(dim=1)
+        boxes = boxes[seen].clamp(min=-0.5).minimum(end.repeat(2))
         if not kept.any() and not len(boxes):
             return None
         coords = torch.cat([points[kept], boxes.reshape(-1, 2)])

@@ -197,7 +197,7 @@ class ImageSession:
         tiles, cells = self.geometry.tiles, prior_cells(priors)
         logits = []
         for number, corner in enumerate(tiles.corners):
-            points = [None if own is None else own.in_tile(corner, tiles.side) for own in placed]
+            points = [None if own is None else own.in_tile(corner, tiles.shape) for own in placed]
             logits.append(
                 self._tile_logits(
                     number,
@@ -238,15 +238,18 @@ def encode_together(sessions: Sequence[ImageSession], tiles_at_once: int) -> Non
         sessions: Photographs opened with the same network, which keep what they are given.
         tiles_at_once: Tiles in a batch.
     """
-    jobs = [
-        (session, number)
-        for session in sessions
-        for number in range(len(session.geometry.tiles.corners))
-    ]
+    jobs: dict[tuple[int, int], list[tuple[ImageSession, int]]] = {}
+    for session in sessions:
+        tiles = session.geometry.tiles
+        same_shape = jobs.setdefault(tiles.shape, [])
+        same_shape += [(session, number) for number in range(len(tiles.corners))]
     with torch.inference_mode():
-        for start in range(0, len(jobs), tiles_at_once):
-            batch = jobs[start : start + tiles_at_once]
-            tiles = [s.geometry.tiles.cut(s._working_image, number) for s, number in batch]
-            features = batch[0][0].network.encode_image(torch.cat(tiles)).split()
+        for batch in (
+            same_shape[start : start + tiles_at_once]
+            for same_shape in jobs.values()
+            for start in range(0, len(same_shape), tiles_at_once)
+        ):
+            cut = [s.geometry.tiles.cut(s._working_image, number) for s, number in batch]
+            features = batch[0][0].network.encode_image(torch.cat(cut)).split()
             for (session, number), own in zip(batch, features, strict=True):
                 session._tile_logits.keep_image_features(number, own)

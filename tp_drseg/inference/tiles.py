@@ -1,4 +1,4 @@
-"""Overlapping tiles over a photograph, and the way back: their logits blended into one map."""
+"""The tiles of a photograph, and the way back: their logits blended into one map."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ NOWHERE = -1e4
 
 @dataclass(frozen=True)
 class Tiles:
-    """Square tiles on a padded working frame.
+    """Tiles on a padded working frame: overlapping squares, or one that is all of it.
 
     Attributes:
         size: height and width of the padded working frame, in pixels; multiples of 16.
-        side: of a tile, in pixels.
+        shape: height and width of a tile, in pixels.
         corners: x and y of the first pixel of each tile.
     """
 
     size: tuple[int, int]
-    side: int
+    shape: tuple[int, int]
     corners: tuple[tuple[int, int], ...]
 
     @classmethod
     def plan(cls, size: tuple[int, int], side: int, overlap: float) -> Tiles:
-        """Tiles that cover a frame, row by row; the last of a row ends with it.
+        """Return squares that cover a frame, row by row; the last of a row ends with it.
 
         Args:
             size: height and width of the padded working frame, in pixels.
@@ -41,30 +41,37 @@ class Tiles:
         cell = EMBEDDING_STRIDE
         step = max(cell, int(side * (1 - overlap)) // cell * cell)
         rows, columns = (list(_starts(length, side, step)) for length in size)
-        return cls(size, side, tuple((x, y) for y in rows for x in columns))
+        return cls(size, (side, side), tuple((x, y) for y in rows for x in columns))
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> Tiles:
+        """Return the one tile that is the padded working frame."""
+        return cls(size, size, ((0, 0),))
 
     def only(self, wanted: Iterable[bool]) -> Tiles:
         """Return some of the tiles."""
         kept = (corner for corner, keep in zip(self.corners, wanted, strict=True) if keep)
-        return Tiles(self.size, self.side, tuple(kept))
+        return Tiles(self.size, self.shape, tuple(kept))
 
     def cut(self, values: Tensor, number: int, cell: int = 1) -> Tensor:
         """Return the part of `(..., h, w)` that a tile covers; a value covers `cell` pixels."""
         x, y = (place // cell for place in self.corners[number])
-        side = self.side // cell
-        return values[..., y : y + side, x : x + side]
+        height, width = (length // cell for length in self.shape)
+        return values[..., y : y + height, x : x + width]
 
     def blend(self, logits: Sequence[Tensor]) -> Tensor:
         """Return the logits of all tiles in one map: a mean with Gaussian weights.
 
         Args:
-            logits: `(L, s, s)` of each tile, all of one stride `side / s`.
+            logits: `(L, h', w')` of each tile, all of one stride.
 
         Returns:
             `(L, h / stride, w / stride)`; `NOWHERE` where no tile is.
         """
         first = logits[0]
-        stride = self.side // first.shape[-1]
+        if self.shape == self.size:
+            return first
+        stride = self.shape[1] // first.shape[-1]
         weight = _gaussian(first.shape[-1]).to(first)
         size = [length // stride for length in self.size]
         total, weights = first.new_zeros(len(first), *size), first.new_zeros(size)

@@ -16,7 +16,7 @@ from tp_drseg.modules.constants import EMBEDDING_DIM, SAM_PIXEL_MEAN, SAM_PIXEL_
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
 from tp_drseg.modules.image_encoder import ImageFeatures, InjectedImageEncoder, build_backbone
 from tp_drseg.modules.mask_decoder import DetailHead, MaskDecoder
-from tp_drseg.modules.points import Points, embed_points
+from tp_drseg.modules.points import Points, dense_positions, embed_points
 from tp_drseg.modules.precision import ExactParts, float32_or_longer, no_longer_than
 from tp_drseg.modules.prompt_generator import ClassPromptGenerator
 
@@ -141,7 +141,8 @@ class TPDRSegNetwork(ExactParts):
         """Compute what no prior touches: the encoder's first blocks, and the fine features.
 
         Args:
-            images: `(B, 3, S, S)` RGB in [0, 255], S = `architecture.image_size`.
+            images: `(B, 3, h, w)` RGB in [0, 255], both S = `architecture.image_size`; a TinyViT
+                takes any multiples of 16.
         """
         normalised = (images - self.pixel_mean) / self.pixel_std
         features = self.image_encoder.encode_image(normalised)
@@ -189,7 +190,8 @@ class TPDRSegNetwork(ExactParts):
         embedding, sparse = prompted.embedding, prompted.sparse
         if points is not None:
             sparse = torch.cat([sparse, embed_points(self.prompt_encoder, points)], dim=1)
-        position = self.prompt_encoder.get_dense_pe().to(embedding.dtype)
+        height, width = embedding.shape[-2:]
+        position = dense_positions(self.prompt_encoder, (height, width)).to(embedding.dtype)
         logits, mask_token = self.mask_decoder(embedding, position, sparse, prompted.dense)
         if self.detail_head is not None:
             fine = self.detail_head(features.detail[0], mask_token)

@@ -29,6 +29,25 @@ class Points:
         return Points(self.coords.to(device), self.labels.to(device))
 
 
+def dense_positions(prompt_encoder: Any, grid: tuple[int, int]) -> Tensor:
+    """Return SAM's position encoding of each cell of an embedding, `(1, 256, h, w)`.
+
+    On SAM's own grid it is `PromptEncoder.get_dense_pe`. A cell of any other grid has the same
+    size: what lies beyond SAM's own image has coordinates above 1.
+
+    Args:
+        prompt_encoder: `segment_anything`'s `PromptEncoder`.
+        grid: height and width of the embedding, in cells.
+    """
+    height, width = prompt_encoder.input_image_size
+    cell = height // prompt_encoder.image_embedding_size[0]
+    device = prompt_encoder.not_a_point_embed.weight.device
+    rows, columns = (torch.arange(n, dtype=torch.float32, device=device) for n in grid)
+    centres = torch.cartesian_prod(rows, columns).flip(1).add(0.5).mul(cell)
+    encoded = prompt_encoder.pe_layer.forward_with_coords(centres[None], (height, width))
+    return encoded.transpose(1, 2).unflatten(2, grid)  # type: ignore[no-any-return]
+
+
 def embed_points(prompt_encoder: Any, points: Points) -> Tensor:
     """Return the sparse embeddings `(N, m, 256)` of points and boxes mixed.
 

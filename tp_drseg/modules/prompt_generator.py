@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tp_drseg.errors import ConfigError
 from tp_drseg.modules.injector import resize_prior
 
 
@@ -16,13 +16,14 @@ class ClassPromptGenerator(nn.Module):
     of which only the asked class's, `F_p^c`, is kept; `E_d = conv(F_p^c)` and
     `E_s = linear(reshape(F_p^c))`.
 
-    The linear map of the sparse head runs over the `H_e * W_e` positions, so this module is tied
-    to one grid (64x64 for images of 1024).
+    The linear map of the sparse head runs over the positions of one grid, 64x64 for images of
+    1024. An embedding on another grid, such as that of a whole field of view, is averaged to it
+    for the sparse head alone.
 
     Args:
         num_classes: number of lesions in the catalog.
         dim: channels C of the image embedding, 256 in SAM.
-        grid: side of the image embedding, in cells.
+        grid: side of the sparse head's grid, in cells.
         sparse_tokens: how many sparse embeddings, n.
         use_prior: without it `F_p = F_e`, the paper's ablation "w/o prior in the generator".
 
@@ -66,20 +67,14 @@ class ClassPromptGenerator(nn.Module):
 
         Returns:
             `E_s`, `(B, n, C)`, and `E_d`, `(B, C, H_e, W_e)`.
-
-        Raises:
-            ConfigError: when the embedding is on another grid than the sparse head's.
         """
-        if tuple(embedding.shape[-2:]) != (self.grid, self.grid):
-            raise ConfigError(
-                f"This prompt generator is built for a {self.grid}x{self.grid} grid and got "
-                f"{tuple(embedding.shape[-2:])}. Feed images of {self.grid * 16} pixels a side."
-            )
+        height, width = embedding.shape[-2:]
         prompted = embedding
         if self.use_prior:
-            prompted = embedding * resize_prior(prior, (self.grid, self.grid)).to(embedding.dtype)
+            prompted = embedding * resize_prior(prior, (height, width)).to(embedding.dtype)
         positions = prompted.flatten(2)
         group = self.class_weight[classes] @ positions + self.class_bias[classes, :, None]
-        sparse = self.sparse(group).transpose(1, 2)
-        dense = self.dense(group.reshape(embedding.shape))
-        return sparse, dense
+        spread = group.reshape(embedding.shape)
+        if (height, width) != (self.grid, self.grid):
+            group = F.adaptive_avg_pool2d(spread, self.grid).flatten(2)
+        return self.sparse(group).transpose(1, 2), self.dense(spread)
