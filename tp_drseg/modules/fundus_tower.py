@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tp_drseg.modules.attention import fuse_tiny_vit
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
+from tp_drseg.modules.fused import fuse_layers
 from tp_drseg.modules.precision import ExactParts
 
 # what CLIP's normalisation is turned into: ImageNet's, which MobileSAM was trained with
@@ -44,6 +45,7 @@ class FundusTower(ExactParts):
             drop_path_rate=0.0,
         )
         fuse_tiny_vit(body)
+        fuse_layers(body)
         self.trunk = nn.ModuleDict({"patch_embed": body.patch_embed, "stages": body.stages})
         self.head = nn.Sequential(
             LayerNorm2d(2 * 64 + 2 * 128 + 160),

@@ -17,6 +17,7 @@ from tp_drseg.config import ImageEncoderConfig, Tuning
 from tp_drseg.modules.adapter import Adapter, MultiScaleAdapter
 from tp_drseg.modules.attention import fuse_sam, fuse_tiny_vit
 from tp_drseg.modules.constants import EMBEDDING_DIM
+from tp_drseg.modules.fused import fuse_layers
 from tp_drseg.modules.injector import PriorAlignedInjector
 from tp_drseg.modules.lora import add_lora
 from tp_drseg.modules.precision import ExactParts, no_longer_than
@@ -112,6 +113,7 @@ class TinyViTBackbone(nn.Module):
             drop_path_rate=0.0,
         )
         fuse_tiny_vit(body)
+        fuse_layers(body)
         body.stages[-1].downsample.conv2.conv.stride = (1, 1)
         self.patch_embed = body.patch_embed
         self.stages = body.stages
