@@ -96,8 +96,9 @@ def steps_done(folder: Path) -> int:
 
 def test_what_a_run_leaves(done: Path, config: RunConfig, catalog: LesionCatalog) -> None:
     assert {path.name for path in done.iterdir()} == {
-        "run.yaml", "versions.json", "data.json", "photographs", "state.safetensors", "loss.csv",
-        "metrics.csv", "tensorboard", "loss.png", "precision_recall.svg", "best", "model", ".lock",
+        "run.yaml", "versions.json", "data.json", "photographs", "features", "state.safetensors",
+        "loss.csv", "metrics.csv", "tensorboard", "loss.png", "precision_recall.svg", "best",
+        "model", ".lock",
     }  # fmt: skip
     assert read_run(done / "run.yaml") == config
     versions = json.loads((done / "versions.json").read_text())

@@ -71,6 +71,8 @@ class TrainingConfig(FrozenConfig):
             draw of its own: more photographs a step at the same price.
         geometric: Whether crops are turned by any angle and mirrored.
         photometric: Whether colour, gamma, sharpness and compression change.
+        camera: Strength of what other cameras do to a photograph, beside `photometric`: cast, haze,
+            uneven light, resolution, noise; 1 for what common ones differ by, 0 for none.
         points: Share of the steps in which points and boxes are given beside the text.
         ema_decay: Decay of the moving average of the weights that the run ends with, below 1; 0
             for none.
@@ -125,6 +127,7 @@ class TrainingConfig(FrozenConfig):
     mosaic: Share = 0.0
     geometric: bool = True
     photometric: bool = True
+    camera: Annotated[float, Field(ge=0, le=3)] = 0.0
     points: Share = 0.2
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
     ema_schedule: Schedule = "constant"
@@ -142,6 +145,8 @@ class TrainingConfig(FrozenConfig):
             raise ValueError(
                 f"micro_batch must divide batch_size, got {self.micro_batch} for {self.batch_size}."
             )
+        if self.camera and not self.photometric:
+            raise ValueError("camera goes with photometric.")
         if self.fixed_crops and self.unlabelled_share:
             raise ValueError(
                 "fixed_crops goes with unlabelled_share 0: a teacher's answer changes."

@@ -97,7 +97,7 @@ def _run(config: RunConfig, out: Path, fabric: Fabric) -> TPDRSeg:
         points = inherited_points(start.parent, lesions)
         model.config = model.config.replace(inference={"operating_points": points})
     model.to(fabric.device)
-    crops = crops_of(model, images, config.training)
+    crops = crops_of(model, images, config.training, out / "features")
     warn_of_weak_descriptions(crops, start.taught)
     look = None
     if split.validation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tp_drseg.errors import TrainingError
-from tp_drseg.inference.prior import CLIPFeatures, clip_features
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.config import TrainingConfig
 from tp_drseg.training.data.annotated import AnnotatedImage
 from tp_drseg.training.data.batch import Batch
+from tp_drseg.training.data.clip_cache import features_of
 from tp_drseg.training.data.draws import CROP, STEP, generator_for, integer, some, uniform
 from tp_drseg.training.data.geometric import Crop, random_crop
 from tp_drseg.training.data.photometric import random_photometric
@@ -36,14 +37,20 @@ class Crops(Dataset[Batch]):
         model: Whose frames, CLIP and catalog to use.
         images: Photographs with masks in the order of the catalog.
         config: How the run goes.
+        cache: Folder where CLIP's features are kept; None for none.
 
     Raises:
         TrainingError: No photograph is given, or none shows a lesion that is trained.
         LesionError: The configuration names a lesion that the catalog does not know.
+        OutputError: `cache` cannot be written.
     """
 
     def __init__(
-        self, model: TPDRSeg, images: Sequence[AnnotatedImage], config: TrainingConfig
+        self,
+        model: TPDRSeg,
+        images: Sequence[AnnotatedImage],
+        config: TrainingConfig,
+        cache: Path | None = None,
     ) -> None:
         self.config, self.images, self.catalog = config, list(images), model.catalog
         self.sampler = CropSampler(self.images, config, model.catalog)
@@ -64,7 +71,7 @@ class Crops(Dataset[Batch]):
             )
             for lesion in model.catalog
         ]
-        self.features = [_clip_features(model, image) for image in self.images]
+        self.features = features_of(model, self.images, cache)
         self.cells = CellGrid(diameter, self.features[0].dense.shape[-1])
         self._kept: dict[int, Batch] = {}
 
@@ -142,9 +149,9 @@ class Crops(Dataset[Batch]):
         self, source: AnnotatedImage, crop: Crop, side: int, generator: torch.Generator
     ) -> Tensor:
         image = self._pixels(source, crop, side)
-        return (
-            random_photometric(image / 255, generator) * 255 if self.config.photometric else image
-        )
+        if not self.config.photometric:
+            return image
+        return random_photometric(image / 255, generator, self.config.camera) * 255
 
     def _pixels(self, source: AnnotatedImage, crop: Crop, side: int) -> Tensor:
         return crop.apply(source.level(side / crop.extent), side, "bicubic").clamp_(0, 255)
@@ -175,14 +182,6 @@ class Crops(Dataset[Batch]):
                 own = own[some(generator, len(own), 1 + integer(generator, 5))]
             texts.append(F.normalize(own.mean(dim=0), dim=0))
         return torch.stack(texts)
-
-
-@torch.no_grad()
-def _clip_features(model: TPDRSeg, image: AnnotatedImage) -> CLIPFeatures:
-    found = clip_features(
-        model.network.explicit_prior, image.clip_pixels.numpy(), image.clip_inside.float().numpy()
-    )
-    return CLIPFeatures(found.dense.cpu(), found.inside.cpu())
 
 
 def _join(windows: Sequence[Tensor]) -> Tensor:

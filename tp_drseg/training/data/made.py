@@ -80,7 +80,7 @@ def donor_of(
     return toned, without_forbidden(regions, forbidden | ~inside | ~donor_inside)
 
 
-def finish(batch: Batch, answers: Tensor) -> tuple[Batch, Tensor]:
+def finish(batch: Batch, answers: Tensor, camera: float = 0.0) -> tuple[Batch, Tensor]:
     """Paste the lesions of a batch's made crops, and change their light.
 
     What is pasted is known on every pixel that it touches; lesions are left out that would lie on
@@ -90,6 +90,7 @@ def finish(batch: Batch, answers: Tensor) -> tuple[Batch, Tensor]:
         batch: Its made crops as they are.
         answers: `(M, L, h, w)` in [0, 1], the teacher's for each of the M made crops; 0 where it
             was not asked.
+        camera: strength of the changes that cameras make, see `random_photometric`.
 
     Returns:
         The batch that the student sees, and `(M, L, h, w)` bool: where the teacher's answer
@@ -106,7 +107,7 @@ def finish(batch: Batch, answers: Tensor) -> tuple[Batch, Tensor]:
             unknown &= ~touched
         if made.light is not None:
             light = torch.Generator("cpu").manual_seed(made.light)
-            images[row] = random_photometric(images[row] / 255, light) * 255
+            images[row] = random_photometric(images[row] / 255, light, camera) * 255
         left_open.append(unknown)
     done = replace(batch, images=images, priors=priors, targets=targets, scored=scored)
     return done, torch.stack(left_open)

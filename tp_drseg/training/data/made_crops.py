@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -36,16 +37,22 @@ class MadeCrops(Crops):
         model: Whose frames, CLIP and catalog to use.
         images: Photographs with masks in the order of the catalog, and those without.
         config: How the run goes.
+        cache: See `Crops`.
 
     Raises:
         TrainingError: See `Crops` and `DonorSampler`.
         LesionError: See `Crops`.
+        OutputError: See `Crops`.
     """
 
     def __init__(
-        self, model: TPDRSeg, images: Sequence[AnnotatedImage], config: TrainingConfig
+        self,
+        model: TPDRSeg,
+        images: Sequence[AnnotatedImage],
+        config: TrainingConfig,
+        cache: Path | None = None,
     ) -> None:
-        super().__init__(model, images, config)
+        super().__init__(model, images, config, cache)
         self.donors = DonorSampler(self.images, self.sampler)
 
     def name(self, number: int) -> str:
@@ -133,11 +140,17 @@ def _inside(source: AnnotatedImage, crop: Crop, side: int) -> Tensor:
     return crop.apply(source.field_of_view, side)[0] >= 0.5
 
 
-def crops_of(model: TPDRSeg, images: Sequence[AnnotatedImage], config: TrainingConfig) -> Crops:
-    """Return the crops that a configuration asks for.
+def crops_of(
+    model: TPDRSeg,
+    images: Sequence[AnnotatedImage],
+    config: TrainingConfig,
+    cache: Path | None = None,
+) -> Crops:
+    """Return the crops that a configuration asks for; see `MadeCrops`.
 
     Raises:
         TrainingError: See `MadeCrops`.
         LesionError: See `Crops`.
+        OutputError: See `Crops`.
     """
-    return (MadeCrops if config.unlabelled_share else Crops)(model, images, config)
+    return (MadeCrops if config.unlabelled_share else Crops)(model, images, config, cache)

@@ -13,24 +13,29 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+from tp_drseg.training.data.camera import random_camera
 from tp_drseg.training.data.draws import integer, some, uniform
 
 _SURROUND = 0.02
 """Up to this value in every channel a pixel counts as the black surround."""
 
 
-def random_photometric(image: Tensor, generator: torch.Generator) -> Tensor:
+def random_photometric(image: Tensor, generator: torch.Generator, camera: float = 0.0) -> Tensor:
     """Change gamma, colours, sharpness and compression at random.
 
     Args:
         image: `(3, H, W)` RGB in [0, 1]; what is black stays so, as the surround of a photograph.
         generator: the source of all randomness.
+        camera: strength of `random_camera` before all else; 0 for none.
 
     Returns:
         `(3, H, W)` float32 in [0, 1].
     """
     # floats throughout: torchvision takes whole numbers to the process's default type in between
-    changed = image.clamp(0, 1) ** math.exp(uniform(generator, -0.2, 0.2))
+    seen = image.clamp(0, 1)
+    if camera:
+        seen = random_camera(seen, generator, camera)
+    changed = seen ** math.exp(uniform(generator, -0.2, 0.2))
     with image.device:  # and makes tensors on the process's default one
         if uniform(generator) < 0.8:
             changed = _jitter(changed, generator)

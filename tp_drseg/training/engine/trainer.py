@@ -260,7 +260,7 @@ class Trainer:
         answers = left_open = None
         if batch.made:
             answers = self.teacher.answer(batch)
-            batch, left_open = finish(batch, answers)
+            batch, left_open = finish(batch, answers, self.config.camera)
         points = None if batch.points is None else batch.points.to(device)
         classes = batch.classes.to(device)
         # not Fabric's own mixed precision, which would round the inputs, such as points, too
