@@ -17,7 +17,7 @@ from tp_drseg.errors import DataError
 from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.held_out import HeldOut, divide
 from tp_drseg.evaluation.predictions import Descriptions, Prediction
-from tp_drseg.evaluation.tables import as_eval_results, as_table, headlines, tables
+from tp_drseg.evaluation.tables import as_table, headlines, reported_scores, tables
 
 Make = Callable[..., Prediction]
 
@@ -147,7 +147,7 @@ def test_the_mark_stands_wherever_figures_do(
     assert all(table.title.endswith(" (not held out)") for table in tables(found))
     assert all(line.title.endswith(" (not held out)") for line in headlines(found))
     assert "AUC-PR (not held out)" in as_table(found)["haemorrhage"]
-    assert all("(not held out)" in row["metric_name"] for row in as_eval_results(found, "Eyes"))
+    assert all("(not held out)" in s.metric_name for s in reported_scores(found, "Eyes", "eyes"))
     split = found.to_dict()["split"]
     assert isinstance(split, dict)
     assert split["held_out"] == "not held out" and split["learned"] == ["a"]
@@ -173,22 +173,20 @@ def test_folds_are_held_out_each_from_its_own_model(
     assert found.split.held_out is HeldOut.UNKNOWN
 
 
-def test_metadata_for_a_model_card(
+def test_figures_for_a_model_card(
     given: Any, make_prediction: Make, small_config: TPDRSegConfig
 ) -> None:
-    eval_result = pytest.importorskip("huggingface_hub").EvalResult
     eyes = given(make_prediction("a", 1), make_prediction("b", 2))
     found = evaluate(model_of(small_config, learned(*given(make_prediction("z", 9)))), eyes)
-    rows = as_eval_results(found, "My clinic's eyes, 2024")
-    assert [row["metric_name"] for row in rows[:2]] == [
-        "AUC-PR, pooled pixels, haemorrhage",
-        "Dice, pooled pixels, haemorrhage",
+    scores = reported_scores(found, "My eyes", "folder")
+    assert [(s.metric_name.split()[0], s.lesion) for s in scores[:2]] == [
+        ("AUC-PR,", "haemorrhage"),
+        ("Dice,", "haemorrhage"),
     ]
-    assert {row["dataset_type"] for row in rows} == {"my-clinic-s-eyes-2024"}
-    assert not any("soft exudate" in row["metric_name"] for row in rows)
-    assert rows[0]["metric_value"] == pytest.approx(
-        found["haemorrhage"].average_precision, abs=1e-4
-    )
-    assert rows[0]["metric_args"]["photographs"] == 2
-    for row in rows:
-        eval_result(**row)  # all of them fields that the Hub knows
+    assert {(s.dataset, s.dataset_type) for s in scores} == {("My eyes", "folder")}
+    assert not any(s.lesion == "soft exudate" for s in scores)  # no photograph has one
+    assert scores[0].value == pytest.approx(found["haemorrhage"].average_precision, abs=1e-6)
+    assert scores[-1].lesion == "mean"
+    assert scores[-1].value == pytest.approx(found.mean.dice_per_image, abs=1e-6)
+    few = reported_scores(found, "My eyes", "folder", ["hard exudate"])
+    assert {s.lesion for s in few} <= {"hard exudate", "mean"}

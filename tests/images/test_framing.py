@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 
 from tp_drseg.errors import ConfigError
 from tp_drseg.images import FieldOfView, Frame, frame_photograph, pad_to_square
@@ -29,17 +27,6 @@ def test_parts_are_those_of_the_frame(size: tuple[int, int], diameter: int) -> N
     np.testing.assert_array_equal(framed.inside, framed.frame.apply_mask(field.mask))
     assert framed.pixels is framed.pixels
     assert framed.inside is framed.inside
-
-
-@pytest.mark.parametrize("size", [(120, 200), (201, 90), (64, 64)])
-@pytest.mark.parametrize("cells", [1, 7, 14, 32, 100])
-def test_cells_are_those_of_an_adaptive_pooling(size: tuple[int, int], cells: int) -> None:
-    image, field = photograph(*size)
-    framed = frame_photograph(image, field, 96)
-    square = torch.from_numpy(pad_to_square(framed.inside, 96))[None]
-    expected = F.adaptive_max_pool2d(square, (cells, cells))[0] >= 0.5
-    np.testing.assert_array_equal(framed.cells_inside(cells), expected.numpy())
-    assert 0 < framed.cells_inside(cells).sum() <= cells**2
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3, 2), (5, 5)])

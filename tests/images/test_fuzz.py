@@ -123,9 +123,8 @@ def test_regions_share_the_mask_out(mask: np.ndarray) -> None:
 @given(
     mask=arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=30)),
     diameter=st.integers(1, 60),
-    cells=st.integers(1, 20),
 )
-def test_framing_keeps_to_the_field_of_view(mask: np.ndarray, diameter: int, cells: int) -> None:
+def test_framing_keeps_to_the_field_of_view(mask: np.ndarray, diameter: int) -> None:
     mask[0, 0] = True
     framed = frame_photograph(
         np.zeros((*mask.shape, 3), np.uint8), FieldOfView.from_mask(mask), diameter
@@ -135,7 +134,6 @@ def test_framing_keeps_to_the_field_of_view(mask: np.ndarray, diameter: int, cel
     assert framed.pixels.shape == (height, width, 3)
     assert framed.inside.shape == (height, width)
     assert 0.0 <= framed.inside.min() <= framed.inside.max() <= 1.0
-    assert framed.cells_inside(cells).any() == bool((framed.inside >= 0.5).any())
 
 
 @bounded

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
+from tp_drseg.config import ReportedScore
 from tp_drseg.evaluation.bootstrap import Interval
+from tp_drseg.evaluation.convention import area_name
 from tp_drseg.evaluation.scores import Evaluation, Figures, LesionScore
 
 
@@ -47,9 +48,9 @@ class Headline(NamedTuple):
 
 _PIXELS = ("AUC-PR", "AUC-ROC", "Dice", "IoU", "sensitivity", "precision")
 _FOR_THE_CARD = (
-    ("average_precision", "average_precision", "AUC-PR, pooled pixels"),
-    ("pooled_dice", "dice", "Dice, pooled pixels"),
-    ("dice_per_image", "dice", "Dice, mean over photographs"),
+    ("average_precision", "average_precision", "AUC-PR, pooled over the"),
+    ("pooled_dice", "dice", "Dice, pooled over the"),
+    ("dice_per_image", "dice", "Dice, mean over photographs, of the"),
 )
 _POOLED = ("average_precision", "roc_auc", "pooled_dice", "pooled_iou", "sensitivity", "precision")
 _PER_IMAGE = tuple(
@@ -144,48 +145,38 @@ def as_table(evaluation: Evaluation) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-class EvalResultFields(TypedDict):
-    """Fields of a `huggingface_hub.EvalResult`, for the metadata of a model card."""
-
-    task_type: str
-    dataset_type: str
-    dataset_name: str
-    metric_type: str
-    metric_name: str
-    metric_value: float
-    metric_args: dict[str, str | int]
-
-
-def as_eval_results(evaluation: Evaluation, dataset_name: str) -> list[EvalResultFields]:
-    """Return the main figures of each lesion and of their mean, for a model card's metadata.
+def reported_scores(
+    evaluation: Evaluation, dataset: str, dataset_type: str, lesions: Sequence[str] | None = None
+) -> tuple[ReportedScore, ...]:
+    """Return the main figures of lesions and of the mean over all, for a model card's metadata.
 
     A figure's name says so when the photographs were not (known to be) held out. A figure that
     does not exist is left out.
 
     Args:
         evaluation: The scores.
-        dataset_name: What to call the photographs, such as "IDRiD, segmentation, validation".
+        dataset: The photographs in words, such as "11 validation photographs (idrid)".
+        dataset_type: The data set's short name, such as `idrid`.
+        lesions: Whose figures; None for all.
     """
-    rows: list[tuple[str, Figures]] = [(score.lesion, score) for score in evaluation]
-    rows.append(("mean over lesions", evaluation.mean))
-    return [
-        EvalResultFields(
-            task_type="image-segmentation",
-            dataset_type="-".join(re.findall(r"[a-z0-9]+", dataset_name.lower())),
-            dataset_name=dataset_name,
-            metric_type=metric,
-            metric_name=f"{title}, {lesion}{evaluation.split.mark}",
-            metric_value=round(value, 4),
-            metric_args={
-                "pixels": str(evaluation.pixels),
-                "descriptions": str(evaluation.descriptions),
-                "photographs": len(evaluation.photographs),
-            },
+    where = f"{area_name(evaluation.pixels)}{evaluation.split.mark}"
+    rows: list[tuple[str, Figures]] = [
+        (score.lesion, score) for score in evaluation if lesions is None or score.lesion in lesions
+    ]
+    rows.append(("mean", evaluation.mean))
+    return tuple(
+        ReportedScore(
+            dataset=dataset,
+            dataset_type=dataset_type,
+            metric=metric,
+            metric_name=f"{title} {where}",
+            lesion=lesion,
+            value=round(value, 6),
         )
         for lesion, figures in rows
         for name, metric, title in _FOR_THE_CARD
         if (value := float(getattr(figures, name))) == value
-    ]
+    )
 
 
 def operating_points_text(evaluation: Evaluation) -> str:

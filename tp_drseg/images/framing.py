@@ -40,23 +40,6 @@ class Framed:
         """``(h, w)`` float32 in [0, 1]: the share of each working pixel in the field of view."""
         return self.frame.apply_mask(self.field_of_view.mask)
 
-    def cells_inside(self, cells: int) -> NDArray[np.bool_]:
-        """Tell which cells of a grid see the field of view.
-
-        The grid lies on the square that the working frame's longest side spans, the frame in its
-        top left corner: the square that CLIP's image tower looks at.
-
-        Args:
-            cells: Number of cells along a side.
-
-        Returns:
-            ``(cells, cells)`` bool, true where some pixel of the cell is inside by half or more.
-        """
-        covered = pad_to_square(self.inside, max(self.frame.size))
-        for _ in range(2):  # the rows of the one, then those of the other axis
-            covered = _highest_rows(covered, cells).T
-        return covered >= 0.5
-
 
 def frame_photograph(image: NDArray[np.uint8], field_of_view: FieldOfView, diameter: int) -> Framed:
     """Frame a photograph's field of view so that its longest side has a given length.
@@ -96,10 +79,3 @@ def pad_to_square(values: NDArray[Any], side: int) -> NDArray[Any]:
     height, width = values.shape[:2]
     padding = ((0, side - height), (0, side - width), *[(0, 0)] * (values.ndim - 2))
     return np.pad(values, padding)
-
-
-def _highest_rows(values: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
-    """Maximum of the rows of each cell; a row that two cells share counts for both."""
-    rows = len(values)
-    spans = ((i * rows // cells, -(-(i + 1) * rows // cells)) for i in range(cells))
-    return np.stack([values[start:end].max(axis=0) for start, end in spans])

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 
 from tp_drseg import __version__
-from tp_drseg.config import ReportedScore
 from tp_drseg.data import Sample
-from tp_drseg.evaluation.convention import area_name, convention_text
+from tp_drseg.evaluation.convention import convention_text
 from tp_drseg.evaluation.predictions import Descriptions
 from tp_drseg.evaluation.scores import Evaluation
 from tp_drseg.evaluation.tables import as_table
@@ -104,29 +103,6 @@ def validation_facts(
         count = len(split.lesion_free)
         facts[f"Share of the field of view marked on {count} lesion-free photographs"] = free
     return facts
-
-
-def reported_scores(
-    evaluation: Evaluation, lesions: Sequence[str], format: str
-) -> tuple[ReportedScore, ...]:
-    """Return the average precision of each lesion and their mean, as the Hub shows figures."""
-    figures = [
-        *((s.lesion, s.average_precision) for s in evaluation if s.lesion in lesions),
-        ("mean", evaluation.mean.average_precision),
-    ]
-    where = f"{area_name(evaluation.pixels)}{evaluation.split.mark}"
-    return tuple(
-        ReportedScore(
-            dataset=f"{len(evaluation.photographs)} validation photographs ({format})",
-            dataset_type=format,
-            metric="average_precision",
-            metric_name=f"AUC-PR, pooled over the {where}",
-            lesion=lesion,
-            value=round(value, 6),
-        )
-        for lesion, value in figures
-        if value == value  # a lesion that no photograph has has no figure
-    )
 
 
 def names(samples: Sequence[Sample]) -> str:

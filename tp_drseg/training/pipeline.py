@@ -18,6 +18,7 @@ from tp_drseg.evaluation.evaluate import Fold, evaluate, evaluate_folds
 from tp_drseg.evaluation.operating_points import choose_operating_points
 from tp_drseg.evaluation.plots import precision_recall_plot
 from tp_drseg.evaluation.predictions import Descriptions
+from tp_drseg.evaluation.tables import reported_scores
 from tp_drseg.model import TPDRSeg
 from tp_drseg.training.clip.train import embedded_text_tower, save_clip, train_clip
 from tp_drseg.training.data.annotated import AnnotatedImage, FrameSizes, load_cached
@@ -28,12 +29,7 @@ from tp_drseg.training.engine.launch import launch
 from tp_drseg.training.engine.parameter_groups import CLASS_GROUPS
 from tp_drseg.training.engine.run_folder import run_folder
 from tp_drseg.training.engine.trainer import Trainer
-from tp_drseg.training.facts import (
-    names,
-    reported_scores,
-    training_facts,
-    validation_facts,
-)
+from tp_drseg.training.facts import names, training_facts, validation_facts
 from tp_drseg.training.run_config import RunConfig
 from tp_drseg.training.run_files import write_down
 from tp_drseg.training.split import DataSplit, content, split_data, warn_of_learned
@@ -176,7 +172,9 @@ def finish(
         found = evaluate_folds([fold], descriptions=kinds, include_learned=True)
         facts |= validation_facts(found, split, lesions)
         own = found[Descriptions.OWN]
-        changes["scores"] = reported_scores(own, lesions, config.data.format)
+        format = config.data.format
+        dataset = f"{len(own.photographs)} validation photographs ({format})"
+        changes["scores"] = reported_scores(own, dataset, format, lesions)
     model.config = model.config.replace(provenance={**changes, "facts": facts})
 
 
