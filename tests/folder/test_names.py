@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.support.fake_model import photo, run
 from tests.support.results import masks, table
+from tp_drseg._runtime.confined import confined
 from tp_drseg._runtime.names import name_key
 from tp_drseg.errors import OutputError
-from tp_drseg.folder.names import confined, is_output_name, output_name, tagged
+from tp_drseg.folder.names import is_output_name, output_name, tagged
 
 ODD = {
     "newline": "a\nb.png",

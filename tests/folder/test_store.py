@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tests.support.fake_model import photo, run
 from tests.support.results import masks
+from tp_drseg._runtime.confined import STATE_FOLDER
 from tp_drseg.errors import OutputError
-from tp_drseg.folder.names import STATE_FOLDER
 from tp_drseg.folder.record import ImageRecord, LesionRow, now
 from tp_drseg.folder.store import RecordStore, describe, open_store
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.support.fake_model import FakeModel, photo, run
+from tp_drseg._runtime.confined import STATE_FOLDER
 from tp_drseg.errors import OutputError
-from tp_drseg.folder.names import STATE_FOLDER
 from tp_drseg.folder.store import RecordStore, describe
 from tp_drseg.folder.verify import is_results_folder, verify_results
 

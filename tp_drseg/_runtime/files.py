@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import re
 import secrets
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from tp_drseg.errors import OutputError
+
+logger = logging.getLogger(__name__)
 
 _IS_WINDOWS: Final = os.name == "nt"
 _LEFTOVER: Final = re.compile(r"\.tp-drseg-[0-9a-f]+\.tmp")
@@ -197,6 +200,26 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file, whole or not at all; see `atomic_write`."""
     write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def set_aside(path: Path) -> None:
+    """Keep a file that this package has not written under another name, and say so.
+
+    Raises:
+        OutputError: It cannot be renamed.
+    """
+    kept = path.with_name(f"{path.name}.kept")
+    number = 1
+    while os.path.lexists(kept):
+        number += 1
+        kept = path.with_name(f"{path.name}.kept-{number}")
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise output_error(path, error) from error
+    logger.warning(
+        "%s was not written by this program, or changed since; it is now %s.", path, kept
+    )
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -15,6 +15,7 @@ from tp_drseg.cli import (
     lesions,
     match,
     prior_map,
+    review,
     segment,
     train,
     verify,
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 for _name, _module, _command in (
     ("segment", segment, segment.segment),
+    ("review", review, review.review),
     ("prior-map", prior_map, prior_map.prior_map),
     ("lesions", lesions, lesions.lesions),
     ("match", match, match.match),

@@ -6,14 +6,13 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from tp_drseg._runtime.names import name_key
 from tp_drseg._runtime.text import is_unseen
-from tp_drseg.errors import OutputError
+from tp_drseg.corrections.names import CORRECTED, REVIEW
 
-STATE_FOLDER: Final = ".tp-drseg"
 THUMBNAIL_FOLDER: Final = "thumbnails"
 PHOTOGRAPHS_TABLE: Final = "photographs.csv"
 LESIONS_TABLE: Final = "lesions.csv"
@@ -25,7 +24,7 @@ MASK: Final = ".mask.png"
 OVERLAY: Final = ".overlay.jpg"
 THUMBNAIL: Final = ".thumbnail.jpg"
 DICOM_ENDINGS: Final = (".seg.dcm", ".sr.dcm", ".capture.dcm")
-_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL, *DICOM_ENDINGS)
+_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL, *DICOM_ENDINGS, CORRECTED, REVIEW)
 
 _LONGEST_PART: Final = 180  # bytes: room for what is added to it; most disks take 255
 _DEVICES: Final = frozenset(
@@ -69,33 +68,6 @@ def tagged(name: str, source: str) -> str:
 def is_result_name(name: str) -> bool:
     """Tell whether a file's name is one that a run gives to its results."""
     return name.casefold().endswith(_RESULTS)
-
-
-def confined(out: Path, name: str) -> Path:
-    """Return the path of a name below the output folder, links on the way looked through.
-
-    Args:
-        out: The output folder.
-        name: Path below it, with forward slashes.
-
-    Raises:
-        OutputError: The name leads out of the folder, by `..`, as an absolute path or by a link.
-    """
-    # a backslash or a colon would mean something else to Windows' paths
-    parts = name.split("/")
-    if any(part in {"", ".", ".."} or set(part) & {"\\", ":", "\0"} for part in parts):
-        raise OutputError(f"{name!r} is no name below {out}. Remove its record.")
-    path = out.joinpath(*parts)
-    try:
-        is_inside = path.parent.resolve().is_relative_to(out.resolve())
-    except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path} cannot be written: {reason}. Give it a shorter name.") from error
-    if not is_inside:
-        raise OutputError(
-            f"{path} leads out of {out} through a link. Remove the link or choose another folder."
-        )
-    return path
 
 
 def _taken_by_all(part: str, *, is_top: bool = False) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tp_drseg._runtime.confined import STATE_FOLDER
 from tp_drseg._runtime.extras import is_installed
 from tp_drseg.errors import ImageError
 from tp_drseg.folder.failure import Failure
-from tp_drseg.folder.names import STATE_FOLDER, is_result_name, output_name
+from tp_drseg.folder.names import is_result_name, output_name
 from tp_drseg.folder.patterns import fixed_part, has_magic, leads_to_folder, matches
 from tp_drseg.images import IMAGE_SUFFIXES
 from tp_drseg.images.dicom.head import (

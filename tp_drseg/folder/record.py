@@ -6,15 +6,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from tp_drseg._runtime.schema import Count, Digest, FilePath, FromOutside, Text
 from tp_drseg.folder.names import (
     DICOM_ENDINGS,
     MASK,
@@ -38,18 +32,10 @@ def _as_output_name(name: str) -> str:
 
 
 OutputName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_as_output_name)]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, StringConstraints(max_length=2000)]
-Path = Annotated[str, StringConstraints(max_length=20_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0, lt=1 << 40)]
 
 
-class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class WrittenFile(_Schema):
+class WrittenFile(FromOutside):
     """A file that this package has written.
 
     Attributes:
@@ -63,7 +49,7 @@ class WrittenFile(_Schema):
     sha256: Digest
 
 
-class LesionRow(_Schema):
+class LesionRow(FromOutside):
     """What was found of one lesion.
 
     Attributes:
@@ -85,7 +71,7 @@ class LesionRow(_Schema):
     max_probability: Share
 
 
-class ImageRecord(_Schema):
+class ImageRecord(FromOutside):
     """The results of one photograph.
 
     Attributes:
@@ -106,7 +92,7 @@ class ImageRecord(_Schema):
     """
 
     image: OutputName
-    source: Path
+    source: FilePath
     sha256: Digest
     settings: Digest
     is_complete: bool

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tp_drseg import __version__
+from tp_drseg._runtime.confined import confined
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import check_folder, remove_leftovers
 from tp_drseg._runtime.progress import progress_bar
@@ -16,7 +17,7 @@ from tp_drseg.errors import ConfigError, OutputError
 from tp_drseg.export.csv import Cell
 from tp_drseg.folder.failure import Failure
 from tp_drseg.folder.local import run_locally
-from tp_drseg.folder.names import TABLES, confined
+from tp_drseg.folder.names import TABLES
 from tp_drseg.folder.photographs import Found, Inputs, PassedOver, find_photographs
 from tp_drseg.folder.record import ImageRecord
 from tp_drseg.folder.request import DicomKind, FolderRequest, Setting, Wanted, file_labels

@@ -20,9 +20,15 @@ from typing import Final
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from tp_drseg._runtime.files import make_folder, output_error, remove_leftovers, write_bytes
+from tp_drseg._runtime.confined import STATE_FOLDER, confined, read_regular
+from tp_drseg._runtime.files import (
+    make_folder,
+    output_error,
+    remove_leftovers,
+    set_aside,
+    write_bytes,
+)
 from tp_drseg.errors import OutputError
-from tp_drseg.folder.names import STATE_FOLDER, confined
 from tp_drseg.folder.record import ImageRecord, WrittenFile
 
 logger = logging.getLogger(__name__)
@@ -167,18 +173,8 @@ class RecordStore:
 
     def _set_aside(self, path: Path, known: Sequence[WrittenFile]) -> None:
         """Keep under another name what is in the way and was not written by this package."""
-        if not path.is_file() or _is_one_of(path, known):
-            return  # a folder in the way is refused by the system
-        kept = path.with_name(f"{path.name}.kept")
-        number = 1
-        while os.path.lexists(kept):
-            number += 1
-            kept = path.with_name(f"{path.name}.kept-{number}")
-        try:
-            path.rename(kept)
-        except OSError as error:
-            raise output_error(path, error) from error
-        logger.warning("%s was not written by a run, or changed since; it is now %s.", path, kept)
+        if path.is_file() and not _is_one_of(path, known):  # a folder the system refuses
+            set_aside(path)
 
     def _write(self, record: ImageRecord) -> None:
         write_bytes(self._path(record.image), record.model_dump_json(indent=1).encode())
@@ -245,23 +241,6 @@ def _is_one_of(path: Path, known: Sequence[WrittenFile]) -> bool:
     except OSError:
         return False
     return any(file.sha256 == digest for file in known)
-
-
-def read_regular(path: Path, largest: int) -> bytes:
-    """Return the bytes of a regular file that is no link; a pipe is not waited for.
-
-    Raises:
-        OSError: It is missing, no regular file, a link, or has more than `largest` bytes.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, no path
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError("It is no regular file")
-        if found.st_size > largest:
-            raise OSError(f"It has {found.st_size} bytes, more than {largest}")
-        return file.read(largest + 1)
 
 
 def _unlink(path: Path) -> None:

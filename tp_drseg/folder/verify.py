@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tp_drseg._runtime.confined import confined, read_regular
 from tp_drseg.errors import OutputError
 from tp_drseg.export.csv import csv_bytes
 from tp_drseg.folder.names import (
@@ -21,11 +22,10 @@ from tp_drseg.folder.names import (
     MASK,
     PHOTOGRAPHS_TABLE,
     RUN_FILE,
-    confined,
     is_result_name,
 )
 from tp_drseg.folder.record import ImageRecord, WrittenFile
-from tp_drseg.folder.store import RecordStore, read_regular
+from tp_drseg.folder.store import RecordStore
 from tp_drseg.folder.tables import LESION_COLUMNS, lesion_rows
 from tp_drseg.images.dicom.head import is_dicom
 

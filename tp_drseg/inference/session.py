@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -37,6 +37,8 @@ from tp_drseg.modules.network import TPDRSegNetwork
 KEPT_BYTES: Final = 1 << 30
 """What a session keeps of features and logits: some twenty prompts of the embedded model."""
 
+Watch = Callable[[int, int], None]
+
 
 class ImageSession:
     """A photograph in the frames of one model; what `TPDRSeg.load_image` gives.
@@ -62,6 +64,8 @@ class ImageSession:
         sha256: Hash of the very bytes that the photograph was decoded from; None where there was
             no file.
         acquisition: Which eye, pixel spacing and camera, where a DICOM file says so; None else.
+        watch: Called before each tile of a question with the tile's number and how many there are;
+            what it raises ends the question. None for nothing.
 
     Raises:
         ImageError: The image cannot be read or holds no field of view.
@@ -91,6 +95,7 @@ class ImageSession:
         self.geometry = Geometry(fundus.pixels, fundus.field_of_view, config)
         self.doubt, self.sha256 = fundus.doubt, fundus.sha256
         self.acquisition = fundus.acquisition
+        self.watch: Watch | None = None
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -197,6 +202,8 @@ class ImageSession:
         tiles, cells = self.geometry.tiles, prior_cells(priors)
         logits = []
         for number, corner in enumerate(tiles.corners):
+            if self.watch is not None:
+                self.watch(number, len(tiles.corners))
             points = [None if own is None else own.in_tile(corner, tiles.shape) for own in placed]
             logits.append(
                 self._tile_logits(

@@ -1,0 +1,127 @@
+"""The server's life: its socket on loopback, its secret, its share of the folder."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from tp_drseg.errors import ConfigError
+from tp_drseg.folder.record import ImageRecord
+from tp_drseg.web.answers import Answers
+from tp_drseg.web.app import Site
+from tp_drseg.web.desk import Desk
+from tp_drseg.web.guard import Guard
+from tp_drseg.web.index import Index
+from tp_drseg.web.part import Part, claim
+from tp_drseg.web.pictures import Pictures
+
+if TYPE_CHECKING:
+    from tp_drseg.inference.session import ImageSession
+    from tp_drseg.model import TPDRSeg
+
+_LOOPBACK: Final = "127.0.0.1"
+_AT_ONCE: Final = 64  # connections
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A server that is about to answer.
+
+    Attributes:
+        url: The address of the page, with the secret in its fragment, which browsers do not send.
+        photographs: How many there are.
+        mended: Photographs whose files a killed server had left behind, now as they must be.
+        read_only: Why nothing may be changed; empty where it may.
+    """
+
+    url: str
+    photographs: int
+    mended: int
+    read_only: str
+
+
+def serve(
+    out: Path,
+    load: Callable[[], TPDRSeg],
+    *,
+    reviewer: str,
+    photographs: Path | None = None,
+    port: int = 0,
+    part: Part = Part(),  # noqa: B008 - it is frozen
+    opened: Callable[[Opened], None],
+) -> None:
+    """Serve the review page of a results folder until the process is asked to end.
+
+    Args:
+        out: What `tp-drseg segment` wrote.
+        load: Loads the model; called when the first question is asked.
+        reviewer: Who reviews; written into every correction.
+        photographs: Where else the photographs may lie.
+        port: On loopback; 0 for a free one.
+        part: Whose photographs may be changed.
+        opened: Called once the server listens.
+
+    Raises:
+        OutputError: The folder holds no results, or cannot be written.
+        ConfigError: The port is taken, or may not be used.
+    """
+    index, pictures = Index(out), Pictures(out, photographs)
+
+    def open_photograph(model: TPDRSeg, record: ImageRecord) -> ImageSession:
+        session = model.open_quietly(pictures.source(record).pixels)
+        session.keep = True  # it is asked again and again
+        return session
+
+    with ExitStack() as stack:
+        other = stack.enter_context(claim(out, part))
+        read_only = (
+            ""
+            if other is None
+            else f"Another reviewer has this folder open (part {other}). You may look, and change "
+            "nothing. Divide the work with --assign 1/2 and --assign 2/2."
+        )
+        mended = index.corrections.mend() if other is None else 0
+        listening = stack.enter_context(_listen(port))
+        number = listening.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        desk = Desk(index, pictures, reviewer, part if other is None else None)
+        answers = stack.enter_context(Answers(load, open_photograph))
+        site = Site(out, desk, answers, read_only)
+        config = uvicorn.Config(
+            Guard(site.app(), number, token),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=_AT_ONCE,
+            h11_max_incomplete_event_size=16 << 10,
+            timeout_graceful_shutdown=2,
+        )
+        url = f"http://{_LOOPBACK}:{number}/#{token}"
+        opened(Opened(url, len(index.entries()), mended, read_only))
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((_LOOPBACK, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"Port {port} cannot be used ({error.strerror or error}). Give another --port."
+        ) from error
+    return listening
