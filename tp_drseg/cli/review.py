@@ -81,22 +81,23 @@ def review(
     """
     require("web", "starlette", "uvicorn")
     from tp_drseg.web.part import Part
-    from tp_drseg.web.serve import serve
+    from tp_drseg.web.serve import open_server
 
     name = visible(reviewer if reviewer is not None else _login()).strip()
     if not name or len(name) > 200:
         raise ConfigError("A reviewer has a name of 1 to 200 letters. Give it with --reviewer.")
     part = Part.parse(assign)
     try:
-        serve(
+        with open_server(
             results,
             lambda: _model.load_model(model, revision, device, dtype),
             reviewer=name,
             photographs=photographs,
             port=port,
             part=part,
-            opened=_show,
-        )
+        ) as opened:
+            _show(opened)
+            opened.run()
     except KeyboardInterrupt:
         typer.echo("Closed. All is saved.", err=True)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -27,7 +27,23 @@ if TYPE_CHECKING:
     from tp_drseg.model import TPDRSeg
 
 _LOOPBACK: Final = "127.0.0.1"
-_AT_ONCE: Final = 64  # connections
+_READ_ONLY: Final = (
+    "Another reviewer has this folder open (part {}). You may look, and change nothing. Divide the "
+    "work with --assign 1/2 and --assign 2/2."
+)
+_UVICORN: Final[dict[str, Any]] = {
+    "http": "h11",
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "date_header": False,
+    "proxy_headers": False,
+    "limit_concurrency": 64,
+    "h11_max_incomplete_event_size": 16 << 10,
+    "timeout_graceful_shutdown": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -39,15 +55,24 @@ class Opened:
         photographs: How many there are.
         mended: Photographs whose files a killed server had left behind, now as they must be.
         read_only: Why nothing may be changed; empty where it may.
+        server: What answers.
+        socket: Where.
     """
 
     url: str
     photographs: int
     mended: int
     read_only: str
+    server: uvicorn.Server = field(repr=False)
+    socket: socket.socket = field(repr=False)
+
+    def run(self) -> None:
+        """Answer until the process is asked to end."""
+        self.server.run(sockets=[self.socket])
 
 
-def serve(
+@contextmanager
+def open_server(
     out: Path,
     load: Callable[[], TPDRSeg],
     *,
@@ -55,9 +80,8 @@ def serve(
     photographs: Path | None = None,
     port: int = 0,
     part: Part = Part(),  # noqa: B008 - it is frozen
-    opened: Callable[[Opened], None],
-) -> None:
-    """Serve the review page of a results folder until the process is asked to end.
+) -> Iterator[Opened]:
+    """Open the review page of a results folder; `run` of what is given answers.
 
     Args:
         out: What `tp-drseg segment` wrote.
@@ -66,7 +90,6 @@ def serve(
         photographs: Where else the photographs may lie.
         port: On loopback; 0 for a free one.
         part: Whose photographs may be changed.
-        opened: Called once the server listens.
 
     Raises:
         OutputError: The folder holds no results, or cannot be written.
@@ -81,36 +104,22 @@ def serve(
 
     with ExitStack() as stack:
         other = stack.enter_context(claim(out, part))
-        read_only = (
-            ""
-            if other is None
-            else f"Another reviewer has this folder open (part {other}). You may look, and change "
-            "nothing. Divide the work with --assign 1/2 and --assign 2/2."
-        )
+        read_only = "" if other is None else _READ_ONLY.format(other)
         mended = index.corrections.mend() if other is None else 0
         listening = stack.enter_context(_listen(port))
         number = listening.getsockname()[1]
         token = secrets.token_urlsafe(32)
         desk = Desk(index, pictures, reviewer, part if other is None else None)
         answers = stack.enter_context(Answers(load, open_photograph))
-        site = Site(out, desk, answers, read_only)
-        config = uvicorn.Config(
-            Guard(site.app(), number, token),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            limit_concurrency=_AT_ONCE,
-            h11_max_incomplete_event_size=16 << 10,
-            timeout_graceful_shutdown=2,
+        app = Guard(Site(out, desk, answers, read_only).app(), number, token)
+        yield Opened(
+            url=f"http://{_LOOPBACK}:{number}/#{token}",
+            photographs=len(index.entries()),
+            mended=mended,
+            read_only=read_only,
+            server=uvicorn.Server(uvicorn.Config(app, **_UVICORN)),
+            socket=listening,
         )
-        url = f"http://{_LOOPBACK}:{number}/#{token}"
-        opened(Opened(url, len(index.entries()), mended, read_only))
-        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
