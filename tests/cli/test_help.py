@@ -15,6 +15,7 @@ from tp_drseg.cli._options import Device, Dtype
 
 COMMANDS = (
     "segment",
+    "review",
     "prior-map",
     "lesions",
     "check",
@@ -41,7 +42,7 @@ def test_every_command_explains_itself(flag: str) -> None:
         assert "Usage: " in result.stdout
 
 
-@pytest.mark.parametrize("command", ["segment", "prior-map", "lesions", "verify"])
+@pytest.mark.parametrize("command", ["segment", "review", "prior-map", "lesions", "verify"])
 def test_help_has_examples(command: str) -> None:
     text = tp_drseg(command, "-h").stdout
     assert f"\n    tp-drseg {command}" in text.split("Examples:")[1]

@@ -85,6 +85,8 @@ class FakeSession:
         self.name = _names.get((int(image[0, 0, 1]), int(image[0, 0, 2])), "?")
         self.doubt = model.doubt(self.name)
         self.is_prepared = False
+        self.keep = False
+        self.watch: Callable[[int, int], None] | None = None
 
     def prepare(self) -> None:
         self.model.read(self.name)
@@ -98,6 +100,12 @@ class FakeSession:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def segment(self, lesion: Asked) -> Segmentation:
+        self.prepare()
+        if self.watch is not None:
+            self.watch(0, 1)
+        return self.segment_many([lesion])[0]
 
     def prior_map(self, text: str) -> NDArray[np.float32]:
         self.model.asked.append((text,))

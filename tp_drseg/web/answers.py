@@ -158,6 +158,7 @@ class Answers:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
+            answer, reason = None, ""
             try:
                 with freed_memory_kept():
                     answer = self._answer(job)
@@ -166,13 +167,11 @@ class Answers:
             except Exception as error:
                 logger.debug("A question failed", exc_info=True)
                 known = isinstance(error, TPDRSegError)
-                job.error = str(error) if known else f"The model failed: {type(error).__name__}."
-                state: JobState = "failed"
-            else:
-                job.answer, state = answer, "done"
+                reason = str(error) if known else f"The model failed: {type(error).__name__}."
             with self._changed:
-                if job.state == "running":
-                    job.state = state
+                if job.state == "running":  # else it was cancelled, and nobody wants it
+                    job.answer, job.error = answer, reason
+                    job.state = "failed" if answer is None else "done"
                 self._forget()
         if self._session is not None:
             self._session[1].close()

@@ -67,7 +67,8 @@ async def read_fields(request: Request, fields: type[Fields]) -> Fields:
     """
     data = await read_body(request, MOST_TEXT, "application/json")
     try:
-        return fields.model_validate(parse_json(data.decode(), "The body"))
+        parse_json(data.decode(), "The body")  # it refuses what pydantic would take
+        return fields.model_validate_json(data)
     except UnicodeDecodeError:
         raise HTTPException(400, "The body is no UTF-8.") from None
     except ConfigError as error:

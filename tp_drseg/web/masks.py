@@ -11,6 +11,7 @@ from tp_drseg.errors import ImageError
 from tp_drseg.images import MAX_PIXELS, FileBytes
 from tp_drseg.images.decode import load, open_image
 
+_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _TWO_VALUED: Final = ([0], [255], [0, 255])
 
 
@@ -49,6 +50,8 @@ def decode_mask(data: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
             holds other values than 0 and 255.
     """
     check_mask(data, size)
+    if not data.endswith(_END):  # Pillow takes a file whose last rows are there for a whole one
+        raise ImageError("The mask is cut short. Draw the last stroke again.")
     image, _ = open_image(FileBytes(data, "The mask"), MAX_PIXELS)
     orientation = load(image, "The mask")
     used = [value for value, count in enumerate(image.convert("L").histogram()) if count]
