@@ -25,7 +25,12 @@ def step(number: int, lesion: str = "hard exudate", **fields: Any) -> Step:
 
 
 def review(**fields: Any) -> Review:
-    given = {"image": "eye.jpg", "source": "/eye.jpg", "sha256": "0" * 64, "by": "Anna"}
+    given: dict[str, Any] = {
+        "image": "eye.jpg",
+        "source": "/eye.jpg",
+        "sha256": "0" * 64,
+        "by": "Anna",
+    }
     return Review(**(given | {"width": 48, "height": 40, "when": WHEN} | fields))
 
 

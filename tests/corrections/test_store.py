@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.corrections.test_record import WHEN, review, step
-from tp_drseg._runtime import files
 from tp_drseg.corrections.record import CorrectedMask, Review
 from tp_drseg.corrections.store import CorrectionStore
 from tp_drseg.errors import OutputError
@@ -85,10 +84,10 @@ def test_a_kill_at_any_write_loses_the_last_stroke_at_most(
                 raise OSError("killed")
             replace(*paths)
 
-        monkeypatch.setattr(files.os, "replace", dies)
+        monkeypatch.setattr(os, "replace", dies)
         with suppress(OutputError):
             drawn(store, before, 2)
-        monkeypatch.setattr(files.os, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         store = CorrectionStore(out)
         store.mend()
         found = store.read("eye.jpg")

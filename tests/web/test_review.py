@@ -264,7 +264,11 @@ class TestTheModel:
 
     def test_too_many_questions_are_refused(self, results: Path) -> None:
         go_on = threading.Event()
-        with served(results, FakeModel(lambda name: bool(go_on.wait(10)) and None)) as server:
+
+        def act(name: str) -> None:
+            go_on.wait(10)
+
+        with served(results, FakeModel(act)) as server:
             first = server.photographs()[0]
             path = f"/api/photographs/{first['id']}/answers"
             statuses = {

@@ -102,7 +102,7 @@ class ImageRecord(FromOutside):
     lesions: Annotated[tuple[LesionRow, ...], Field(max_length=MAX_LESIONS)]
     doubts: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     notes: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    identifiers: Annotated[dict[Text, Text], Field(max_length=10)] = {}
+    identifiers: dict[Text, Text] = Field(default_factory=dict, max_length=10)
     seconds: Annotated[float, Field(ge=0)]
     finished: datetime
 
