@@ -56,6 +56,8 @@ class TrainingConfig(FrozenConfig):
         lesion_centred: Share of these crops that are centred near the lesion; the others lie
             anywhere on a photograph that has it.
         lesion_free_share: Share of the crops that come from photographs without any lesion.
+        hard_negatives: Share of these that lie where a model marks a lesion though none is there,
+            see `DataConfig.marked_by`; each photograph as often as it is marked.
         unlabelled_share: Share of the crops that show photographs without masks, or without any
             lesion, maybe with pasted ones: two crops to three annotated ones are 0.4.
         paste_share: Share of those crops on which lesions of an annotated photograph are pasted.
@@ -117,6 +119,7 @@ class TrainingConfig(FrozenConfig):
     lesion_weights: Weights = Field(default_factory=dict)
     lesion_centred: Share = 0.75
     lesion_free_share: Share = 0.12
+    hard_negatives: Share = 0.0
     unlabelled_share: Share = 0.0
     paste_share: Share = 1.0
     paste_weight: Weight = 0.01

@@ -30,10 +30,11 @@ from tp_drseg.training.engine.parameter_groups import CLASS_GROUPS
 from tp_drseg.training.engine.run_folder import run_folder
 from tp_drseg.training.engine.trainer import Trainer
 from tp_drseg.training.facts import names, training_facts, validation_facts
+from tp_drseg.training.hard_negatives import with_marks
 from tp_drseg.training.run_config import RunConfig
 from tp_drseg.training.run_files import write_down
 from tp_drseg.training.split import DataSplit, content, split_data, warn_of_learned
-from tp_drseg.training.starting import Start, inherited_points, open_start
+from tp_drseg.training.starting import Start, inherited_points, open_model, open_start
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -86,6 +87,10 @@ def _run(config: RunConfig, out: Path, fabric: Fabric) -> TPDRSeg:
             write_down(config, split, out)
         sizes = FrameSizes.of(start.config, config.data.diameter)
         images = load_cached(split.learned, start.catalog.names, sizes, out / "photographs")
+        if config.data.marked_by is not None:
+            marker = open_model(config.data.marked_by)
+            marker.to(fabric.device)
+            images = with_marks(marker, split.learned, images, out / "marks")
         annotated = images[: len(split.training)]
         clip = _small_clip(start, annotated, out / "clip", config.training.seed)
         model = start.build(clip, config.training.seed)

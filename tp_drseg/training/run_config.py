@@ -38,6 +38,8 @@ class DataConfig(FrozenConfig):
         grades: A CSV table with a grade for each of them, see `tp_drseg.data.read_graded`: those
             without retinopathy join the lesion-free ones.
         unlabelled_held_out: Every so many-th of them by name is never learned from; 0 for none.
+        marked_by: The model whose false marks on lesion-free photographs are the hard negatives of
+            `training.hard_negatives`: `embedded`, a folder, or a repository on the Hub.
         diameter: Longest side, in pixels, of the field of view from which crops are cut that zoom
             in; by default 1.2 times the model's working diameter. The others are cut from the
             working frame, which inference sees.
@@ -57,6 +59,7 @@ class DataConfig(FrozenConfig):
     lesion_free_held_out: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     unlabelled: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     grades: Text | None = None
+    marked_by: Text | None = None
     unlabelled_held_out: Annotated[int, Field(ge=0, le=1000)] = 5
     diameter: Annotated[int, Field(ge=32, le=16_384)] | None = None
     limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -182,6 +185,12 @@ class RunConfig(FrozenConfig):
     start: StartConfig
     training: TrainingConfig
     most_marked: Share | None = 0.0002
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.data.marked_by is None) != (self.training.hard_negatives == 0):
+            raise ValueError("data.marked_by and training.hard_negatives go together.")
+        return self
 
 
 def read_run(path: Path, changes: Mapping[str, object] | None = None) -> RunConfig:

@@ -87,10 +87,19 @@ def open_start(start: StartConfig) -> Start:
     """
     if start.sam is not None:
         return Start(_backbones_config(start), None, start)
-    name = None if start.checkpoint == "embedded" else start.checkpoint
-    parent = TPDRSeg.from_pretrained(name, revision=start.revision, device="cpu")
+    parent = open_model(str(start.checkpoint), start.revision)
     config = child_config(parent, start.lesions or (), start.changes.sections())
     return Start(config, parent, start)
+
+
+def open_model(name: str, revision: str | None = None) -> TPDRSeg:
+    """Read a trained model: `embedded`, a folder, or a repository on the Hub.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    given = None if name == "embedded" else name
+    return TPDRSeg.from_pretrained(given, revision=revision, device="cpu")
 
 
 def child_config(

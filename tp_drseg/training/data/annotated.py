@@ -68,6 +68,8 @@ class AnnotatedImage:
         annotated: Which of the L lesions were looked for when the photograph was annotated; None
             for all.
         disc: x and y of the optic disc's centre, as shares of `d`; None where it is not known.
+        marks: `(m, m)` in [0, 1], over the same square, what a model marks though no lesion is
+            there; None where none was asked.
     """
 
     name: str
@@ -79,6 +81,7 @@ class AnnotatedImage:
     ignored: Tensor | None = None
     annotated: tuple[bool, ...] | None = None
     disc: tuple[float, float] | None = None
+    marks: Tensor | None = None
 
     def knows(self, lesion: int) -> bool:
         """Tell whether the lesion of that place in the catalog was annotated."""

@@ -142,6 +142,8 @@ class Crops(Dataset[Batch]):
     def _window(self, choice: Choice, along: int, generator: torch.Generator) -> Crop:
         source = self.images[choice.image]
         wanted = source.field_of_view[0] if choice.lesion is None else source.masks[choice.lesion]
+        if choice.marked and source.marks is not None:
+            wanted = source.marks > 0
         config = self.config
         return random_crop(wanted, self.extent / along, generator, config.scales, config.geometric)
 

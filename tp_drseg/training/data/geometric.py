@@ -86,7 +86,7 @@ def random_crop(
     A crop that is as large as the photograph is the whole photograph.
 
     Args:
-        target: `(d, d)` uint8, 1 on the lesion, or the field of view, that the crop shall show.
+        target: `(d, d)`, not 0 on the lesion, or the field of view, that the crop shall show.
         extent: side of the window as a share of the photograph's side, before it is scaled.
         generator: the source of all randomness.
         scales: least and largest factor of the side, evenly by its logarithm.

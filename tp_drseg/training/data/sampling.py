@@ -24,10 +24,12 @@ class Choice(NamedTuple):
     Attributes:
         image: Place of the photograph in the list of them.
         lesion: Place of the lesion in the catalog; None for a crop from anywhere.
+        marked: Whether it is to lie where a model marks a lesion that is not there.
     """
 
     image: int
     lesion: int | None
+    marked: bool = False
 
 
 def check_lesions(config: TrainingConfig, catalog: LesionCatalog) -> None:
@@ -88,9 +90,15 @@ class CropSampler:
             if not image.masks.any() and any(image.knows(lesion) for lesion in self.trained)
         ]
 
+        marks = {i: images[i].marks for i in self._lesion_free if config.hard_negatives}
+        self._marked = {i: float(m.sum()) for i, m in marks.items() if m is not None and m.any()}
+
     def draw(self, generator: torch.Generator) -> Choice:
         """Draw a photograph, and the lesion that the crop shall show, if any."""
         if self._lesion_free and uniform(generator) < self.config.lesion_free_share:
+            if self._marked and uniform(generator) < self.config.hard_negatives:
+                (place,) = weighted(generator, list(self._marked.values()))
+                return Choice(list(self._marked)[place], None, marked=True)
             return Choice(one_of(generator, self._lesion_free), None)
         (place,) = weighted(generator, list(self.weights.values()))
         lesion = list(self.weights)[place]
