@@ -45,6 +45,10 @@ class OutputError(TPDRSegError, OSError):
     """A result that could not be written."""
 
 
+class NetworkError(TPDRSegError, OSError):
+    """A port that cannot be listened to, or a peer that cannot be reached or refuses."""
+
+
 class MissingExtraError(TPDRSegError, ImportError):
     """A part of the package was used whose own dependencies are not installed."""
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "train",
     "finetune",
+    "dicom-node",
     "verify",
 )
 

@@ -10,6 +10,7 @@ import typer
 from tp_drseg._runtime.allocator import one_heap
 from tp_drseg.cli import (
     check,
+    dicom_node,
     evaluate,
     finetune,
     lesions,
@@ -45,6 +46,7 @@ for _name, _module, _command in (
     ("evaluate", evaluate, evaluate.evaluate),
     ("train", train, train.train),
     ("finetune", finetune, finetune.finetune),
+    ("dicom-node", dicom_node, dicom_node.dicom_node),
     ("verify", verify, verify.verify),
 ):
     # the whole first sentence: by itself the list of commands cuts it

@@ -31,6 +31,13 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
+class DicomKind(StrEnum):
+    """What a DICOM segmentation holds."""
+
+    binary = "binary"
+    fractional = "fractional"
+
+
 def _set_verbose(value: bool) -> bool:
     if value:
         set_level(logging.INFO)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +19,7 @@ from tp_drseg.cli._options import (
     DebugOption,
     Device,
     DeviceOption,
+    DicomKind,
     Dtype,
     DtypeOption,
     ModelOption,
@@ -30,13 +30,6 @@ from tp_drseg.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
     from tp_drseg.inference.request import Asked
-
-
-class DicomKind(StrEnum):
-    """What a DICOM segmentation holds."""
-
-    binary = "binary"
-    fractional = "fractional"
 
 
 EXAMPLES = """\b

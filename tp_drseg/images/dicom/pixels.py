@@ -30,6 +30,9 @@ _PLUGINS: Final = {  # of pydicom's: the one that reads all depths
     "1.2.840.10008.1.2.4.90": "pylibjpeg",
     "1.2.840.10008.1.2.4.91": "pylibjpeg",
 }
+TRANSFER_SYNTAXES: Final = (*_NATIVE, heads.EXPLICIT_BIG, *_JPEG, *_PLUGINS, str(RLELossless))
+"""How a photograph may be written."""
+
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
