@@ -61,9 +61,7 @@ def test_results_are_sent_whole(queue: Queue) -> None:
     assert not queue.to_send() and not list(queue.outgoing.iterdir())
 
 
-def test_results_that_are_cut_are_made_again(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_that_are_cut_are_made_again(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     name = queue.put(b"photograph")
 
     def full(*_: object) -> None:
@@ -86,6 +84,14 @@ def test_a_process_that_ends_before_it_lets_go(queue: Queue) -> None:
     assert queue.is_done(name) and queue.next() == name
     queue.finish(name, {})
     assert queue.next() is None and len(queue.to_send()[0][1]) == 2
+
+
+def test_one_that_was_tried_lets_the_others_go_first(queue: Queue) -> None:
+    names = [queue.put(data) for data in (b"a", b"b")]
+    for number, name in enumerate(names):
+        os.utime(queue.path(name), (number, number))
+    queue.try_once_more(names[0])
+    assert again(queue).next() == names[1]
 
 
 def test_what_fails_is_kept_with_the_reason(queue: Queue) -> None:

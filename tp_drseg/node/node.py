@@ -26,7 +26,7 @@ from tp_drseg.node.sender import send
 
 logger = logging.getLogger(__name__)
 
-_MOST_TRIES: Final = 3  # of a photograph that ends the process
+_MOST_TRIES: Final = 20  # of a photograph: whether it ends the process, or somebody else does
 _PAUSES: Final = (1.0, 5.0, 30.0, 120.0)  # seconds until a destination is tried again
 
 
@@ -140,7 +140,7 @@ class Node:
             self.queue.finish(name, {})
             return
         if self.queue.try_once_more(name) > _MOST_TRIES:
-            self._put_aside(name, "It ended the process each time that it was tried.")
+            self._put_aside(name, f"The process ended {_MOST_TRIES} times at it.")
             return
         begun = time.perf_counter()
         try:

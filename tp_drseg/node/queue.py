@@ -86,25 +86,25 @@ class Queue:
         return name
 
     def next(self) -> str | None:
-        """Return the name of the photograph that waits longest; None where none does."""
-        waiting = []
-        for path in self.incoming.glob(f"*{_PHOTOGRAPH}"):
-            waiting.append((path.stat().st_mtime_ns, path.stem))
-        return min(waiting)[1] if waiting else None
+        """Return the photograph of the fewest tries that waits longest; None where none does.
+
+        So one that ends the process each time keeps no other from its turn.
+        """
+        waiting = [
+            (self._tried(path.stem), path.stat().st_mtime_ns, path.stem)
+            for path in self.incoming.glob(f"*{_PHOTOGRAPH}")
+        ]
+        return min(waiting)[2] if waiting else None
 
     def path(self, name: str) -> Path:
         """Return where a photograph waits."""
         return self.incoming / f"{name}{_PHOTOGRAPH}"
 
     def try_once_more(self, name: str) -> int:
-        """Note that a photograph is begun; returns how often it was, this time included.
-
-        One that ends the process each time must not keep the others from their turn.
-        """
-        path = self.incoming / f"{name}{_TRIED}"
-        tried = len(path.read_bytes()) if path.exists() else 0
-        write_bytes(path, bytes(tried + 1))
-        return tried + 1
+        """Note that a photograph is begun; returns how often it was, this time included."""
+        tried = self._tried(name) + 1
+        write_bytes(self.incoming / f"{name}{_TRIED}", bytes(tried))
+        return tried
 
     def is_done(self, name: str) -> bool:
         """Tell whether a photograph's results are there to be sent: its process was cut then."""
@@ -163,6 +163,12 @@ class Queue:
     def free_bytes(self) -> int:
         """Return how much room the disk has."""
         return shutil.disk_usage(self.folder).free
+
+    def _tried(self, name: str) -> int:
+        try:
+            return (self.incoming / f"{name}{_TRIED}").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _let_go(self, name: str) -> None:
         for path in (self.path(name), self.incoming / f"{name}{_TRIED}"):
