@@ -19,6 +19,7 @@ def test_names_splits_and_descriptions() -> None:
         "tjdr": ("train", "test"),
         "e-ophtha": (),
         "folder": (),
+        "review": (),
     }
     for format in FORMATS.values():
         assert format.description and "\n" not in format.description

@@ -79,8 +79,8 @@ DataOption = Annotated[
 FormatOption = Annotated[
     str,
     typer.Option(
-        help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha, or folder: images/ and "
-        "masks/<lesion>/."
+        help="idrid, ddr, fgadr, retinal-lesions, tjdr, e-ophtha; folder: images/ and "
+        "masks/<lesion>/; review: results that were signed in `tp-drseg review`."
     ),
 ]
 SplitOption = Annotated[

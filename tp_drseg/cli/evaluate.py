@@ -13,6 +13,7 @@ from tp_drseg._runtime.allocator import freed_memory_kept
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model
+from tp_drseg.cli._agreement import show_agreement
 from tp_drseg.cli._options import (
     DataOption,
     DebugOption,
@@ -114,6 +115,16 @@ def evaluate(
             help="Compare with another model: what --draws kept of it, on the same photographs.",
         ),
     ] = None,
+    agreement: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Score no model, but compare two reviewers: the results in --data with those "
+            "here, signed by somebody else.",
+        ),
+    ] = None,
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
@@ -127,6 +138,9 @@ def evaluate(
     Photographs that the model learned from are left out, and the figures say whether the others
     were held out.
     """
+    if agreement is not None:
+        show_agreement(data, agreement, format)
+        return
     from tp_drseg.data import choose_split, read_dataset, read_lesion_free
 
     chosen = choose_split(format, split)

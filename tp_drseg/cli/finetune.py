@@ -1,4 +1,4 @@
-"""``tp-drseg finetune``: teaches a model a user's own lesions."""
+"""``tp-drseg finetune``: teaches a model a user's own lesions, or its own ones better."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ from tp_drseg.cli._training import (
 
 
 def finetune(
-    lesions: Annotated[
-        Path, typer.Option(metavar="FILE", help="YAML file with the lesions and descriptions.")
-    ],
     data: DataOption,
     out: RunFolderOption,
+    lesions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with new lesions and their descriptions. Without it the lesions that "
+            "the model knows are learned on, by the parts that --train opens.",
+        ),
+    ] = None,
     format: FormatOption = "folder",
     lesion_free: Annotated[
         str | None,
@@ -66,7 +71,7 @@ def finetune(
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Teach a model lesions of your own, each by a description and masks.
+    """Teach a model lesions of your own, or those that it knows better from corrected masks.
 
     What the model already knows stays the same to the last bit, unless --train opens more. A run
     that was stopped goes on when it is started again with the same --out.
@@ -77,7 +82,7 @@ def finetune(
     from tp_drseg.training.run_config import DataConfig
 
     config = finetune_config(
-        LesionCatalog(read_lesions(lesions)),
+        None if lesions is None else LesionCatalog(read_lesions(lesions)),
         DataConfig(
             root=str(data), format=format, folds=folds, lesion_free=lesion_free, limit=limit
         ),

@@ -10,6 +10,7 @@ from tp_drseg.data.graded import Graded, read_graded
 from tp_drseg.data.idrid import read_idrid
 from tp_drseg.data.masks import MaskFile, read_ignored, read_mask
 from tp_drseg.data.retinal_lesions import read_retinal_lesions
+from tp_drseg.data.review import read_review
 from tp_drseg.data.samples import Sample, hold_out, read_lesion_free, split_folds
 from tp_drseg.data.tjdr import read_tjdr
 
@@ -35,6 +36,7 @@ __all__ = [
     "read_lesion_free",
     "read_mask",
     "read_retinal_lesions",
+    "read_review",
     "read_tjdr",
     "split_folds",
 ]

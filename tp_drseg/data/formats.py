@@ -14,6 +14,7 @@ from tp_drseg.data.fgadr import read_fgadr
 from tp_drseg.data.folder import read_folder
 from tp_drseg.data.idrid import read_idrid
 from tp_drseg.data.retinal_lesions import read_retinal_lesions
+from tp_drseg.data.review import read_review
 from tp_drseg.data.samples import Sample
 from tp_drseg.data.tjdr import read_tjdr
 from tp_drseg.errors import DataError
@@ -54,6 +55,7 @@ FORMATS = MappingProxyType(
         "tjdr": Format("TJDR: {train,test}/{image,annotation}", ("train", "test"), read_tjdr),
         "e-ophtha": Format("e-ophtha: e_optha_EX and e_optha_MA", (), read_eophtha),
         "folder": Format("your own photographs: images/ and masks/<lesion>/", (), read_folder),
+        "review": Format("results that were signed in `tp-drseg review`", (), read_review),
     }
 )
 

@@ -27,6 +27,7 @@ from tp_drseg.folder.names import (
 from tp_drseg.folder.record import ImageRecord, WrittenFile
 from tp_drseg.folder.store import RecordStore
 from tp_drseg.folder.tables import LESION_COLUMNS, lesion_rows
+from tp_drseg.folder.verify_reviews import review_files, review_problems
 from tp_drseg.images.dicom.head import is_dicom
 
 
@@ -70,7 +71,7 @@ def verify_results(out: Path) -> Verified:
 
     Each file must be there, have its size and hash, and be a picture that can be decoded, a mask of
     its photograph's size that holds 0 and 255 alone. `lesions.csv` must say what the records say.
-    Nothing is changed.
+    What was corrected in `tp-drseg review` must be what its review vouches for. Nothing is changed.
 
     Args:
         out: The output folder.
@@ -97,7 +98,8 @@ def verify_results(out: Path) -> Verified:
             if (what := _what_is_wrong(out, record, file)) is not None:
                 problems.append(Problem(file.name, what))
     problems += _table_problems(out, finished)
-    known = {file.name for record in records for file in record.files}
+    problems += [Problem(name, what) for name, what in review_problems(out)]
+    known = {file.name for record in records for file in record.files} | review_files(out)
     unknown = sorted(
         name
         for path in out.rglob("*")

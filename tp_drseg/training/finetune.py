@@ -1,4 +1,4 @@
-"""Fine-tuning: the run that teaches a trained model a user's own lesions."""
+"""Fine-tuning: teaches a trained model a user's own lesions, or its own ones better."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PARTS: Mapping[str, Part] = {
 
 
 def finetune_config(
-    lesions: LesionCatalog,
+    lesions: LesionCatalog | None,
     data: DataConfig,
     *,
     model: str = "embedded",
@@ -58,13 +58,14 @@ def finetune_config(
     precision: Precision = "auto",
     seed: int = 0,
 ) -> RunConfig:
-    """Return the run that teaches a trained model new lesions, for `tp_drseg.training.run`.
+    """Return the run that teaches a trained model new lesions, or those that it knows better.
 
-    Without `train` only the new lesions' class groups learn, so that what the model segments
-    stays the same to the last bit.
+    The run is for `tp_drseg.training.run`. With new lesions and without `train` only the new
+    lesions' class groups learn, so that what the model segments stays the same to the last bit.
 
     Args:
-        lesions: The new ones.
+        lesions: The new ones; None to learn those that the model knows, such as from masks that
+            were corrected.
         data: Annotated photographs.
         model: A trained model: `embedded`, a folder, or a repository on the Hub.
         revision: Branch, tag or commit of a model on the Hub.
@@ -74,7 +75,8 @@ def finetune_config(
         seed: Of all randomness.
 
     Raises:
-        ConfigError: `train` names an unknown part, or another value is not valid.
+        ConfigError: `train` names an unknown part, nothing would learn, or another value is not
+            valid.
 
     Example:
         >>> from tp_drseg.training.run_config import DataConfig
@@ -87,7 +89,12 @@ def finetune_config(
         raise ConfigError(
             f"There is no part {', '.join(unknown)} to train. Parts are {', '.join(PARTS)}."
         )
-    opened = [_NEW_GROUPS, *(PARTS[name] for name in dict.fromkeys(train))]
+    if lesions is None and not train:
+        raise ConfigError(
+            "Without new lesions nothing would learn. Give --lesions, or say with --train which "
+            "part is to learn from the lesions that the model knows, such as --train decoder."
+        )
+    opened = [*([_NEW_GROUPS] if lesions else []), *(PARTS[name] for name in dict.fromkeys(train))]
     steps = min(part.steps for part in opened) if steps is None else steps
     factors = {
         prefix: part.learning_rate / _LEARNING_RATE for part in opened for prefix in part.prefixes
@@ -100,7 +107,7 @@ def finetune_config(
         weight_decay=0.0,
         bce_weight=3.0,
         lr_factors={"": 0.0, **factors},
-        lesions=() if train else lesions.names,
+        lesions=() if train or lesions is None else lesions.names,
         ema_decay=0.99,
         points=0.0,
         precision=precision,
