@@ -168,9 +168,9 @@ def test_held_out_descriptions_are_really_used(
     asked: list[tuple[str, ...]] = []
     original = model.network.explicit_prior.text_features
 
-    def text_features(texts: str | Sequence[str]) -> Tensor:
+    def text_features(texts: str | Sequence[str], named: str | None = None) -> Tensor:
         asked.append((texts,) if isinstance(texts, str) else tuple(texts))
-        return original(texts)
+        return original(texts, named)
 
     monkeypatch.setattr(model.network.explicit_prior, "text_features", text_features)
     held_out = evaluate(model, samples[:1], descriptions=Descriptions.HELD_OUT, bootstrap=0)

@@ -105,7 +105,7 @@ def test_priors_lie_over_the_image(
         return torch.nn.functional.avg_pool2d(images[:, 1:2], 4)
 
     monkeypatch.setattr(model.network.explicit_prior, "image_features", features)
-    monkeypatch.setattr(model.network.explicit_prior, "text_features", lambda text: torch.ones(1))
+    monkeypatch.setattr(model.network.explicit_prior, "text_features", lambda *_: torch.ones(1))
     session = open_(model, image)
     found = session.prior_map("bright green")
     assert found.min() == 0 and 0.9 < found.max() <= 1

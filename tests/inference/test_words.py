@@ -93,6 +93,32 @@ def test_words_become_the_prompt(embedded: TPDRSeg) -> None:
     assert found.descriptions == ("waxy yellow deposits",) and found.threshold == 0.3
 
 
+def test_a_description_of_no_lesion_is_said(
+    embedded: TPDRSeg, caplog: pytest.LogCaptureFixture
+) -> None:
+    find = matcher(embedded.network.explicit_prior, embedded.catalog)
+    texts = ("waxy yellow deposits", "monthly parking permit", "punti rossi e piccoli")
+    prompt = as_prompt(Prompt("EX", texts), embedded.catalog, find)
+    assert prompt.descriptions == texts
+    assert prompt.match is not None and prompt.match.text == texts[1]
+    first, second = caplog.messages
+    assert "'monthly parking permit' is given as a description of hard exudate." in first
+    assert "reads as something else (everyday thing)" in first
+    assert "reads as another language" in second
+    assert as_prompt(prompt, embedded.catalog, find) == prompt and len(caplog.messages) == 2
+
+
+def test_an_odd_wording_of_a_named_lesion_does_no_harm(embedded: TPDRSeg) -> None:
+    prior = embedded.network.explicit_prior
+    for name, texts in development_texts().items():
+        if name not in embedded.catalog.names:
+            continue
+        own = prior.text_features(embedded.catalog.resolve(name).texts, name)
+        named = [float(prior.text_features(text, name) @ own) for text in texts]
+        assert min(named) > 0.99
+    assert float(prior.text_features("monthly parking permit", name) @ own) < 0.9
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -188,7 +188,7 @@ def test_other_weights_read_it_anew(encoder: ExplicitPriorEncoder, change: str) 
         encoder.load_state_dict(state, assign=change == "assigned")
     after = encoder.text_features("yellow spots")
     assert not torch.equal(before, after.to(before.dtype))
-    encoder._text_features.clear()
+    encoder._texts_read.clear()
     assert torch.equal(encoder.text_features("yellow spots"), after)
 
 
@@ -198,10 +198,10 @@ def test_kept_descriptions_are_bounded(
     monkeypatch.setattr(explicit_prior, "_MOST_TEXTS", 3)
     for number in range(8):
         encoder.text_features(f"{number} spots")
-        assert 1 <= len(encoder._text_features) <= 3
+        assert 1 <= len(encoder._texts_read) <= 3
     copied = copy.deepcopy(encoder)
     copied.load_state_dict(encoder.state_dict())
-    assert encoder._text_features and not copied._text_features
+    assert encoder._texts_read and not copied._texts_read
 
 
 def test_what_clip_cannot_read_of_a_text_is_refused(small_network: TPDRSegNetwork) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tp_drseg.modules.int8 import Int8Embedding, Int8Linear, quantize_rows
+from tp_drseg.modules.int8 import Int8Embedding, Int8Linear, Int8Matrix, quantize_rows
 
 
 def test_rounding_is_off_by_half_a_scale_at_most() -> None:
@@ -38,3 +38,10 @@ def test_numbers_stay_in_8_bits_whatever_the_type(dtype: torch.dtype) -> None:
     assert linear.weight.dtype == torch.int8 and linear.scale.dtype == dtype
     assert not any(p.requires_grad for p in linear.parameters())
     assert linear(torch.ones(1, 4, dtype=dtype)).dtype == dtype
+
+
+def test_products_are_those_of_the_whole_matrix() -> None:
+    torch.manual_seed(0)
+    matrix, x = Int8Matrix(600, 24), torch.randn(3, 24)
+    assert torch.equal(matrix.products(x).argmax(dim=1), (x @ matrix().T).argmax(dim=1))
+    torch.testing.assert_close(matrix.products(x), x @ matrix().T)

@@ -101,18 +101,26 @@ def test_votes_solve_kernel_ridge_regression() -> None:
 
 
 def test_a_further_concept_is_learned_on_the_spot(tower: TextTower) -> None:
-    own = tower.encoder(tower.tokenize(["a green leaf", "green grass"]))
+    texts = ["a green leaf", "green grass"]
+    own = tower.encoder(tower.tokenize(texts))
     others = tower.encoder(tower.tokenize(["seven old cars on a hill"]))
     assert torch.equal(tower.probabilities_with(own, []), tower.probabilities(own))
-    found = tower.probabilities_with(torch.cat([own, others]), [own])
+    found = tower.probabilities_with(torch.cat([own, others]), [texts])
     assert found.shape == (3, 3)
     torch.testing.assert_close(found.sum(dim=1), torch.ones(3))
     assert (found[:2].argmax(dim=1) == 2).all()
+    assert torch.equal(tower.probabilities_with(torch.cat([own, others]), [texts]), found)
+    assert tower.probabilities_with(own, [texts, ["a blue sky"]]).shape == (2, 4)
 
 
 def test_the_feature_is_the_mixture_of_anchors(tower: TextTower) -> None:
     tokens = tower.tokenize(["yellow spots"])
-    share = tower.probabilities(tower.encoder(tokens))[0]
+    sentences = tower.encoder(tokens)
+    share = tower.probabilities(sentences)[0]
     expected = share[0] * tower.anchors[0] + share[1] * tower.anchors[1]
     torch.testing.assert_close(tower(tokens)[0], expected)
+    favoured = torch.stack([share[0], 20 * share[1]])
+    named = favoured / favoured.sum() @ tower.anchors
+    torch.testing.assert_close(tower.features(sentences, "yellow")[0], named)
+    torch.testing.assert_close(tower.features(sentences, "green")[0], expected)  # no concept
     assert RIDGE > 0 and 0 < float(share.min()) < float(share.max()) < 1

@@ -34,9 +34,21 @@ class CLIPFeatures:
     dense: Tensor
     inside: Tensor
 
-    def priors(self, encoder: ExplicitPriorEncoder, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Return the explicit prior `P_e` of each of L prompts, `(1, L, g, g)` in [0, 1]."""
-        return self.priors_of(torch.stack([encoder.text_features(text) for text in texts]))
+    def priors(
+        self,
+        encoder: ExplicitPriorEncoder,
+        texts: Sequence[Sequence[str]],
+        named: Sequence[str | None],
+    ) -> Tensor:
+        """Return the explicit prior `P_e` of each of L prompts, `(1, L, g, g)` in [0, 1].
+
+        Args:
+            encoder: What made these features.
+            texts: Of each prompt.
+            named: The lesion that each prompt names, if it does.
+        """
+        asked = zip(texts, named, strict=True)
+        return self.priors_of(torch.stack([encoder.text_features(t, n) for t, n in asked]))
 
     def priors_of(self, text_features: Tensor) -> Tensor:
         """Return the same from text features `P_t`, `(L, D)` of unit length."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Final
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import LesionError, PromptError
 from tp_drseg.lesions import LesionCatalog
-from tp_drseg.lesions.match import Match
+from tp_drseg.lesions.match import LEAST_SHARE, Match
 
 MAX_TEXTS: Final = 1000
 """Descriptions that one prompt may have."""
@@ -38,7 +39,8 @@ class Prompt:
         boxes: `(left, top, right, bottom)` of each box around a lesion.
         threshold: Least probability of a lesion pixel, in [0, 1]; None for the operating point
             stored with the model.
-        match: How the lesion was found, where words led to it; filled in by the model.
+        match: How words led to the lesion, or how a description was read that reads as that of no
+            lesion; else None. Filled in by the model.
 
     Raises:
         PromptError: A value cannot be used; the message says which and what is allowed.
@@ -94,6 +96,8 @@ class Prompt:
         """Whether there is a point or a box."""
         return bool(self.point_coords or self.boxes)
 
+
+logger = logging.getLogger(__name__)
 
 Asked = str | Prompt
 """A lesion's name, or a prompt for it."""
@@ -152,15 +156,26 @@ def as_prompt(asked: Asked, catalog: LesionCatalog, match: Matcher | None = None
     if not isinstance(asked, Prompt):
         raise PromptError(f"Ask for a lesion by its name or a Prompt, got {asked!r}.")
     try:
-        return replace(asked, lesion=catalog.resolve(asked.lesion).name)
+        prompt = replace(asked, lesion=catalog.resolve(asked.lesion).name)
     except LesionError as error:
         if match is None:
             raise
         found = match(asked.lesion)
         if found.refusal:
             raise LesionError(f"{error} {found.refusal}") from error
-    descriptions = asked.descriptions or (asked.lesion,)
-    return replace(asked, lesion=found.lesion, descriptions=descriptions, match=found)
+        descriptions = asked.descriptions or (asked.lesion,)
+        prompt = replace(asked, lesion=found.lesion, descriptions=descriptions, match=found)
+    return prompt if match is None or prompt.match is not None else _judge(prompt, match)
+
+
+def _judge(prompt: Prompt, match: Matcher) -> Prompt:
+    """Say, in the log and in the prompt, when a description reads as that of no lesion at all."""
+    odd = [found for text in prompt.descriptions if (found := match(text)).share < LEAST_SHARE]
+    for found in odd:
+        logger.warning(
+            "%r is given as a description of %s. %s", found.text, prompt.lesion, found.refusal
+        )
+    return replace(prompt, match=odd[0]) if odd else prompt
 
 
 def prompt_texts(prompt: Prompt, config: TPDRSegConfig) -> tuple[str, ...]:

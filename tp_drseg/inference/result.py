@@ -61,7 +61,8 @@ class Segmentation:
         image: `(H, W, 3)` uint8 RGB, the photograph as read.
         doubt: Why the photograph does not look like one of a fundus; None if it does.
         origin: The model, device and type that made it.
-        match: Where words led to the lesion, how well they fit it and the others; None where it
+        match: Where words led to the lesion, how well they fit it and the others; or how a
+            description that reads as that of no lesion was read; None where it
             was asked for by its name.
 
     Raises:

@@ -170,7 +170,7 @@ class ImageSession:
         """Return the explicit prior of any text; everything as for `TPDRSeg.prior_map`."""
         texts = check_texts(text)
         with torch.inference_mode():
-            (restored,) = self.geometry.restore(self._working_priors([texts])[0])
+            (restored,) = self.geometry.restore(self._working_priors([texts], [None])[0])
         return restored  # type: ignore[no-any-return]
 
     @property
@@ -184,11 +184,13 @@ class ImageSession:
         asked = [TextPrompt(catalog.index(p.lesion), prompt_texts(p, self.config)) for p in prompts]
         self.prepare()
         with torch.inference_mode():
-            priors = self._working_priors([prompt.texts for prompt in asked])
+            priors = self._working_priors([a.texts for a in asked], [p.lesion for p in prompts])
             return self._probability(asked, priors, placed), priors
 
-    def _working_priors(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        priors = self._clip.priors(self.network.explicit_prior, texts)
+    def _working_priors(
+        self, texts: Sequence[Sequence[str]], named: Sequence[str | None]
+    ) -> Tensor:
+        priors = self._clip.priors(self.network.explicit_prior, texts, named)
         diameter = self.config.inference.working_diameter
         return working_priors(priors, diameter, self.geometry.padded_size)
 

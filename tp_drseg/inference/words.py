@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from tp_drseg.errors import PromptError
 from tp_drseg.inference.request import Matcher
@@ -45,11 +43,7 @@ def match(encoder: ExplicitPriorEncoder, catalog: LesionCatalog, text: str) -> M
     tower: TextTower = encoder.clip.text
     own = [lesion for lesion in catalog if lesion.name not in tower.concepts]
     names = (*tower.concepts, *(lesion.name for lesion in own))
-    sentence = _sentences(tower, [text])
-    known = [_sentences(tower, (*x.texts, x.name, *x.aliases)) for x in own]
+    sentence = encoder.sentences([text])
+    known = [(*x.texts, x.name, *x.aliases) for x in own]
     probabilities = tower.probabilities_with(sentence, known)[0].tolist()
     return Match.of(text, dict(zip(names, probabilities, strict=True)), catalog.names)
-
-
-def _sentences(tower: TextTower, texts: Sequence[str]) -> Tensor:
-    return tower.encoder(tower.tokenize(texts).to(tower.anchors.device))  # type: ignore[no-any-return]

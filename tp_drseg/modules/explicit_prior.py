@@ -56,7 +56,7 @@ class ExplicitPriorEncoder(ExactParts):
             buffer = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
             self.register_buffer(name, buffer, persistent=False)
 
-        self._text_features: dict[Hashable, Tensor] = {}
+        self._texts_read: dict[Hashable, Tensor] = {}
         self.register_load_state_dict_post_hook(_forget_texts)  # type: ignore[no-untyped-call]
 
     def exact_modules(self) -> Iterable[nn.Module]:
@@ -64,7 +64,7 @@ class ExplicitPriorEncoder(ExactParts):
         return [self.clip.text] if isinstance(self.clip, SmallCLIP) else []
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ExplicitPriorEncoder:
-        self._text_features.clear()  # they are on another device, or of another type
+        self._texts_read.clear()  # they are on another device, or of another type
         super()._apply(fn, recurse)
         return self
 
@@ -87,11 +87,16 @@ class ExplicitPriorEncoder(ExactParts):
         return F.normalize(float32_or_longer(features), dim=1)
 
     @torch.no_grad()
-    def text_features(self, texts: str | Sequence[str]) -> Tensor:
+    def text_features(self, texts: str | Sequence[str], named: str | None = None) -> Tensor:
         """Return the text feature `P_t` of one lesion, `(D,)`, of unit length; float32.
 
         The unit features of several descriptions are averaged and normalised again. CLIP reads a
         description once: its feature is kept as long as CLIP's weights stay as they are.
+
+        Args:
+            texts: One or several.
+            named: The lesion that they are said to describe, see `TextTower.features`; to
+                open_clip's towers, which know no lesions, it says nothing.
 
         Raises:
             PromptError: when there is no text, or one is empty.
@@ -99,22 +104,41 @@ class ExplicitPriorEncoder(ExactParts):
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts or not all(isinstance(t, str) and t.strip() for t in texts):
             raise PromptError(f"A description must be a text that is not empty; got {texts!r}.")
-        # a weight that is changed in place counts it
-        changes = (p._version for p in self.clip.parameters() if not p.is_inference())
-        key = (*texts, *changes)
-        found = self._text_features.get(key)
-        if found is None:
-            if len(self._text_features) >= _MOST_TEXTS:
-                self._text_features.clear()
-            with torch.inference_mode(False):  # else what is kept could not be learned with
-                found = self._text_features[key] = self._encode(texts)
-        return found.clone()
+        return self._kept(("feature", named, *texts), lambda: self._encode(texts, named)).clone()
 
     @torch.no_grad()
-    def _encode(self, texts: Sequence[str]) -> Tensor:
-        tokens = tokenize(self.clip, texts).to(self.pixel_mean.device)
-        features = F.normalize(encode_text(self.clip, tokens).float(), dim=-1)
-        return F.normalize(features.mean(dim=0), dim=0)
+    def sentences(self, texts: Sequence[str]) -> Tensor:
+        """Return the sentence vectors of T texts, `(T, C)`; they are kept, too.
+
+        Raises:
+            PromptError: when one is longer than the tower reads.
+        """
+        tower = self.clip.text
+        read = self._kept(
+            ("sentences", *texts),
+            lambda: tower.encoder(tower.tokenize(texts).to(self.pixel_mean.device)),
+        )
+        return read.clone()
+
+    def _kept(self, key: tuple[Hashable, ...], make: Callable[[], Tensor]) -> Tensor:
+        # a weight that is changed in place counts it
+        key += tuple(p._version for p in self.clip.parameters() if not p.is_inference())
+        found = self._texts_read.get(key)
+        if found is None:
+            with torch.inference_mode(False):  # else what is kept could not be learned with
+                found = make()
+            if len(self._texts_read) >= _MOST_TEXTS:
+                self._texts_read.clear()
+            self._texts_read[key] = found
+        return found
+
+    @torch.no_grad()
+    def _encode(self, texts: Sequence[str], named: str | None) -> Tensor:
+        if isinstance(self.clip, SmallCLIP):
+            features = self.clip.text.features(self.sentences(texts), named)
+        else:
+            features = encode_text(self.clip, tokenize(self.clip, texts).to(self.pixel_mean.device))
+        return F.normalize(F.normalize(features.float(), dim=-1).mean(dim=0), dim=0)
 
     def forward(
         self, images: Tensor, texts: Sequence[str | Sequence[str]], where: Tensor | None = None
@@ -134,7 +158,7 @@ class ExplicitPriorEncoder(ExactParts):
 
 
 def _forget_texts(encoder: ExplicitPriorEncoder, _: object) -> None:
-    encoder._text_features.clear()
+    encoder._texts_read.clear()
 
 
 def similarity(image_features: Tensor, text_features: Tensor) -> Tensor:

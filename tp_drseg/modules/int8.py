@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_ROWS_AT_ONCE = 256  # they fit into a processor's cache
+
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return a matrix as whole numbers and the scale of each row (symmetric, nearest).
@@ -49,6 +51,14 @@ class Int8Matrix(nn.Module):
     def forward(self) -> Tensor:
         """Return the matrix, `(N, C)`."""
         return self.weight.to(self.scale.dtype) * self.scale
+
+    def products(self, x: Tensor) -> Tensor:
+        """Return the products of vectors `(T, C)` with all rows, `(T, N)`.
+
+        A few rows at a time, so that the matrix never stands in memory in longer numbers.
+        """
+        parts = [F.linear(x, rows.to(x.dtype)) for rows in torch.split(self.weight, _ROWS_AT_ONCE)]
+        return torch.cat(parts, dim=-1) * self.scale[:, 0].to(x.dtype)
 
     @torch.no_grad()
     def set(self, weight: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from importlib import resources
 from textwrap import shorten
@@ -28,6 +28,9 @@ RIDGE: Final = 0.1
 
 BETA: Final = 12.0
 """Turns scores, 1 for a clear case, into log-odds."""
+
+NAMED: Final = 20.0
+"""Odds that a description is of the lesion that the caller names with it, beside any other."""
 
 
 class TextTower(nn.Module):
@@ -94,6 +97,7 @@ class TextTower(nn.Module):
         self.slack = nn.Parameter(torch.ones(examples), requires_grad=False)
         self.votes = nn.Parameter(torch.empty(examples, len(concepts)), requires_grad=False)
         self.anchors = nn.Parameter(torch.empty(len(concepts), output_dim))
+        self._learned: tuple[Hashable, Tensor, Tensor] | None = None
         nn.init.normal_(self.votes, std=0.1)
         nn.init.normal_(self.anchors, std=output_dim**-0.5)
 
@@ -113,24 +117,51 @@ class TextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return CLIP's text features, `(T, n)` to `(T, D)`, not of unit length."""
-        return self.probabilities(self.encoder(tokens)) @ self.anchors
+        return self.features(self.encoder(tokens))
+
+    def features(self, sentences: Tensor, named: str | None = None) -> Tensor:
+        """Return CLIP's text features, not of unit length.
+
+        Args:
+            sentences: Their vectors, `(T, C)`.
+            named: The lesion that the texts are said to describe: it is `NAMED` times likelier
+                than from the words alone (Bayes' rule), so that an odd wording does no harm. No
+                concept of that name changes nothing.
+
+        Returns:
+            `(T, D)`.
+        """
+        odds = torch.tensor([NAMED if c == named else 1.0 for c in self.concepts])
+        likely = self.probabilities(sentences) * odds.to(self.anchors)
+        return likely / likely.sum(dim=1, keepdim=True) @ self.anchors
 
     def probabilities(self, sentences: Tensor) -> Tensor:
         """Return the probability of each concept: sentence vectors `(T, C)` to `(T, K)`."""
-        return _softmax(kernel(sentences, self.examples()) @ self.votes)
+        return _softmax(_alike(self.examples.products(sentences)) @ self.votes)
 
-    def probabilities_with(self, sentences: Tensor, own: Sequence[Tensor]) -> Tensor:
+    def probabilities_with(self, sentences: Tensor, own: Sequence[Sequence[str]]) -> Tensor:
         """Return the probability of each concept and of further ones, learned on the spot.
+
+        What was learned last is kept, since learning takes a second or two.
 
         Args:
             sentences: Of the texts, `(T, C)`.
-            own: Of each further concept's texts, `(M, C)`.
+            own: Each further concept's texts.
 
         Returns:
             `(T, K + len(own))`.
         """
         if not own:
             return self.probabilities(sentences)
+        key = tuple(map(tuple, own)), self.votes._version, sentences.device
+        if self._learned is None or self._learned[0] != key:
+            vectors = [self.encoder(self.tokenize(x).to(sentences.device)) for x in own]
+            self._learned = key, *self._learn(vectors)
+        _, examples, votes = self._learned
+        return _softmax(kernel(sentences, examples) @ votes)
+
+    def _learn(self, own: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return all examples and their votes, `(N, C)` and `(N, K + len(own))`."""
         count = len(self.concepts)
         examples = torch.cat([self.examples(), *own])
         kinds: list[Tensor] = [self.kinds]
@@ -138,13 +169,16 @@ class TextTower(nn.Module):
         # a concept weighs as much as any other, however few texts it has
         slack: list[Tensor] = [self.slack]
         slack += [self.slack.new_full((len(x),), _slack(len(x), self)) for x in own]
-        votes = solve_votes(examples, torch.cat(kinds), torch.cat(slack), count + len(own))
-        return _softmax(kernel(sentences, examples) @ votes)
+        return examples, solve_votes(examples, torch.cat(kinds), torch.cat(slack), count + len(own))
 
 
 def kernel(a: Tensor, b: Tensor) -> Tensor:
     """Return how alike unit vectors are, `(T, C)` and `(N, C)` to `(T, N)` in (0, 1]."""
-    return (-GAMMA * (1 - a @ b.T)).exp()
+    return _alike(a @ b.T)
+
+
+def _alike(cosines: Tensor) -> Tensor:
+    return (-GAMMA * (1 - cosines)).exp()
 
 
 def solve_votes(examples: Tensor, kinds: Tensor, slack: Tensor, count: int) -> Tensor:
@@ -161,7 +195,7 @@ def solve_votes(examples: Tensor, kinds: Tensor, slack: Tensor, count: int) -> T
     """
     target = F.one_hot(kinds, count).double() - 1 / count
     matrix = kernel(examples.double(), examples.double()) + torch.diag(slack.double())
-    votes: Tensor = torch.linalg.solve(matrix, target)
+    votes = torch.cholesky_solve(target, torch.linalg.cholesky(matrix))
     return votes.to(examples.dtype)
 
 

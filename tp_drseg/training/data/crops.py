@@ -67,7 +67,10 @@ class Crops(Dataset[Batch]):
         encoder = model.network.explicit_prior
         self.texts = [
             torch.stack(
-                [encoder.text_features(t).cpu() for t in model.config.prompt_texts(lesion.name)]
+                [
+                    encoder.text_features(t, lesion.name).cpu()
+                    for t in model.config.prompt_texts(lesion.name)
+                ]
             )
             for lesion in model.catalog
         ]

@@ -1,0 +1,1 @@
+"""What words do: which lesion they lead to, where their priors point, what masks they give."""
