@@ -78,7 +78,7 @@ def test_a_window_is_what_a_tile_sees(
     assert torch.equal(crops.features[0].dense, session._clip.dense)
     assert torch.equal(crops.features[0].inside, session._clip.inside)
     texts = [lesion.texts for lesion in plain_catalog]
-    cells = prior_cells(session._working_priors(texts))
+    cells = prior_cells(session._working_priors(texts, [lesion.name for lesion in model.catalog]))
     assert cells.max() > 0.5
     for number, (x, y) in enumerate(geometry.tiles.corners):
         middle = ((x + TILE / 2) / diameter, (y + TILE / 2) / diameter)
