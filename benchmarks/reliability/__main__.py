@@ -27,6 +27,7 @@ COUNTS = {
     "kill": 200,
     "kill_real": 5,
     "kill_training": 100,
+    "kill_review": 50,
     "fuzz_images": 10_000,
     "fuzz_masks": 10_000,
     "fuzz_config": 10_000,
