@@ -17,7 +17,7 @@ from tp_drseg.checkpoints import backbones, hub, store
 from tp_drseg.checkpoints.card import model_card
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import FundusWarning, PromptError
-from tp_drseg.images import ImageSource
+from tp_drseg.images import MAX_PIXELS, ImageSource
 from tp_drseg.inference.batch import open_in_turn
 from tp_drseg.inference.request import Asked, Matcher, as_prompts
 from tp_drseg.inference.result import Origin, Segmentation
@@ -207,7 +207,9 @@ class TPDRSeg:
         """
         self.network.compile()
 
-    def segment(self, image: ImageSource, lesion: Asked) -> Segmentation:
+    def segment(
+        self, image: ImageSource, lesion: Asked, *, max_pixels: int = MAX_PIXELS
+    ) -> Segmentation:
         """Segment one lesion in a photograph.
 
         Args:
@@ -217,6 +219,8 @@ class TPDRSeg:
                 the lesion that this fits best is asked for in these words, and the result's
                 `match` says how well it fits; or a `Prompt`, which can also point and set a
                 threshold.
+            max_pixels: Refuse a photograph of more pixels than this, before memory is taken for
+                it; see `tp_drseg.images.read_image`.
 
         Raises:
             ImageError: The image cannot be read or holds no field of view.
@@ -227,10 +231,14 @@ class TPDRSeg:
         Warns:
             FundusWarning: The image does not look like a colour fundus photograph.
         """
-        return self._segment(image, [lesion])[0]
+        return self._segment(image, [lesion], max_pixels)[0]
 
     def segment_many(
-        self, image: ImageSource, lesions: Iterable[Asked] | None = None
+        self,
+        image: ImageSource,
+        lesions: Iterable[Asked] | None = None,
+        *,
+        max_pixels: int = MAX_PIXELS,
     ) -> Segmentations:
         """Segment several lesions in a photograph; the work on the image is shared.
 
@@ -238,6 +246,7 @@ class TPDRSeg:
             image: See `segment`.
             lesions: Names and prompts, each lesion once; None for every lesion that the model
                 knows.
+            max_pixels: See `segment`.
 
         Raises:
             ImageError, LesionError, PromptError: See `segment`.
@@ -245,7 +254,7 @@ class TPDRSeg:
         Warns:
             FundusWarning: See `segment`.
         """
-        return self._segment(image, lesions)
+        return self._segment(image, lesions, max_pixels)
 
     def segment_batch(
         self,
@@ -253,6 +262,7 @@ class TPDRSeg:
         lesions: Iterable[Asked] | None = None,
         *,
         batch_size: int | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Segmentations]:
         """Segment many photographs, in order; the next ones are read meanwhile.
 
@@ -261,6 +271,7 @@ class TPDRSeg:
             lesions: See `segment_many`.
             batch_size: Photographs that go through the encoder together; by default 4 on a
                 graphics card and 1 elsewhere. At most two batches are in memory.
+            max_pixels: See `segment`.
 
         Raises:
             ImageError: A photograph cannot be read, in its turn; those before it have been given.
@@ -282,7 +293,7 @@ class TPDRSeg:
         )  # before the first photograph is read
         on_card = self.device.type == "cuda"
         sessions = open_in_turn(
-            lambda image: self._open(image, keep=on_card),
+            lambda image: self._open(image, max_pixels, keep=on_card),
             images,
             batch_size=batch_size or (_PHOTOGRAPHS_AT_ONCE if on_card else 1),
             tiles_at_once=_TILES_AT_ONCE if on_card else 1,
@@ -295,7 +306,7 @@ class TPDRSeg:
 
         return answers()
 
-    def load_image(self, image: ImageSource) -> ImageSession:
+    def load_image(self, image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageSession:
         """Open a photograph to ask it more than once.
 
         `with model.load_image("eye.jpg") as session: session.segment("EX")`. What has been
@@ -304,6 +315,7 @@ class TPDRSeg:
 
         Args:
             image: See `segment`.
+            max_pixels: See `segment`.
 
         Raises:
             ImageError: The image cannot be read or holds no field of view.
@@ -311,16 +323,23 @@ class TPDRSeg:
         Warns:
             FundusWarning: See `segment`.
         """
-        session = self._open(image, keep=True)
+        session = self._open(image, max_pixels, keep=True)
         _warn(session, stacklevel=3)
         return session
 
-    def prior_map(self, image: ImageSource, text: str | Sequence[str]) -> NDArray[np.float32]:
+    def prior_map(
+        self, image: ImageSource, text: str | Sequence[str], *, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.float32]:
         """Return the explicit prior of any text, `(H, W)` float32 in [0, 1], in original pixels.
 
         Several texts are taken as descriptions of one thing. The prior is relative to the image:
         the patch that fits best has the value 1 (before it is scaled up), whether or not what
         the text describes is there.
+
+        Args:
+            image: See `segment`.
+            text: What to look for, in any words.
+            max_pixels: See `segment`.
 
         Raises:
             ImageError: The image cannot be read or holds no field of view.
@@ -329,7 +348,7 @@ class TPDRSeg:
         Warns:
             FundusWarning: See `segment`.
         """
-        with self._open(image, keep=False) as session:
+        with self._open(image, max_pixels, keep=False) as session:
             _warn(session, stacklevel=3)
             return session.prior_map(text)
 
@@ -353,12 +372,12 @@ class TPDRSeg:
             raise PromptError("This model's CLIP compares texts with images alone, not with names.")
         return self.matcher(text)
 
-    def open_quietly(self, image: ImageSource) -> ImageSession:
+    def open_quietly(self, image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageSession:
         """Open a photograph to be asked once, without a warning: `session.doubt` says it.
 
         For runs over many photographs, which open the next one in a thread.
         """
-        return self._open(image, keep=False)
+        return self._open(image, max_pixels, keep=False)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `config.json`, `model.safetensors` and a fresh model card `README.md`.
@@ -402,14 +421,18 @@ class TPDRSeg:
         """What finds the lesion that a description fits; None where CLIP cannot tell."""
         return matcher(self.network.explicit_prior, self.config.lesions)
 
-    def _segment(self, image: ImageSource, lesions: Iterable[Asked] | None) -> Segmentations:
+    def _segment(
+        self, image: ImageSource, lesions: Iterable[Asked] | None, max_pixels: int
+    ) -> Segmentations:
         prompts = as_prompts(lesions, self.catalog, self.matcher)  # before the photograph is read
-        with self._open(image, keep=False) as session:
+        with self._open(image, max_pixels, keep=False) as session:
             _warn(session, stacklevel=4)
             return session.segment_many(prompts)
 
-    def _open(self, image: ImageSource, *, keep: bool) -> ImageSession:
-        return ImageSession(self.network, self.config, image, origin=self.origin, keep=keep)
+    def _open(self, image: ImageSource, max_pixels: int, *, keep: bool) -> ImageSession:
+        return ImageSession(
+            self.network, self.config, image, origin=self.origin, keep=keep, max_pixels=max_pixels
+        )
 
 
 def _warn(session: ImageSession, stacklevel: int) -> None:

@@ -40,14 +40,14 @@ class _Watched:
     def fingerprint(self) -> str:
         return self._model.fingerprint()
 
-    def open_quietly(self, image: NDArray[np.uint8], /) -> Session:
+    def open_quietly(self, image: NDArray[np.uint8], /, *, max_pixels: int) -> Session:
         process = psutil.Process()
         self.memory.append(process.memory_info().rss / 2**20)
         self.handles.append(process.num_fds())
         self.threads.append(threading.active_count())
         if time.monotonic() - self._begun > _LONGEST:
             raise KeyboardInterrupt
-        return self._model.open_quietly(image)
+        return self._model.open_quietly(image, max_pixels=max_pixels)
 
 
 def soak(work: Path, count: int, seed: int) -> Findings:

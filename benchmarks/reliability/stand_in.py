@@ -53,7 +53,7 @@ class StandIn:
         """Return what tells it from other models: nothing."""
         return "stand-in"
 
-    def open_quietly(self, image: NDArray[np.uint8], /) -> _Session:
+    def open_quietly(self, image: NDArray[np.uint8], /, *, max_pixels: int) -> _Session:
         """Open a photograph."""
         self.opened()
         return _Session(self, image)

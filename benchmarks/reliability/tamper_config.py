@@ -50,7 +50,7 @@ def _value_cases() -> dict[str, Damage]:
         f"{_CLIP}.text_cfg.vocab_size": [10**9],
         f"{_CLIP}.text_cfg.hf_model_name": ["somebody/model"],
         f"{_CLIP}.text_cfg.hf_tokenizer_name": ["somebody/model"],
-        "inference.working_diameter": [1, 8192, 20_000, 10**9],
+        "inference.working_diameter": [1, 4096, 4097, 20_000, 10**9],
         "inference.tile_overlap": [0.75, 0.9999, 1, -1],
         "inference.text": ["other", 3],
         "inference.operating_points.microaneurysm.threshold": [2, -1, 0, 1e-300, "0.5"],

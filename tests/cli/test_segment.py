@@ -56,6 +56,14 @@ def test_options_reach_the_model(photos: Path, out: Path, loader: Loader) -> Non
     assert not list(out.glob("*.jpg"))
 
 
+def test_the_most_pixels_of_a_photograph(photos: Path, out: Path) -> None:
+    refused = tp_drseg("segment", photos, "-o", out, "--max-pixels", 48 * 40 - 1)
+    assert refused.exit_code == 1
+    assert "more than 1919 pixels" in refused.stderr
+    assert tp_drseg("segment", photos, "-o", out, "--max-pixels", 48 * 40).exit_code == 0
+    assert tp_drseg("segment", photos, "-o", out, "--max-pixels", 0).exit_code == 2
+
+
 def test_thresholds(photos: Path, out: Path, loader: Loader) -> None:
     line = ["segment", photos, "-o", out, "--threshold", "MA=0.2", "--threshold", "0.3"]
     assert tp_drseg(*line, "--threshold", "exudates=0.4").exit_code == 0

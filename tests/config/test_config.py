@@ -147,7 +147,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{ARCHITECTURE}.detail", "yes", "must be true or false, got 'yes'"),
     (f"{ARCHITECTURE}.tuning", "prompt", "must be 'injector', 'adapter', 'multi_scale_adapter'"),
     (f"{INFERENCE}.working_diameter", 31, "must be 32 or more"),
-    (f"{INFERENCE}.working_diameter", 20_000, "must be 8192 or less"),
+    (f"{INFERENCE}.working_diameter", 20_000, "must be 4096 or less"),
     (f"{INFERENCE}.working_diameter", None, "must be a whole number, got None"),
     (f"{INFERENCE}.tile_overlap", 0.9999, "must be 0.75 or less"),
     (f"{INFERENCE}.tile_overlap", -0.1, "must be 0 or more"),
@@ -394,7 +394,10 @@ def test_giants_are_refused_before_they_are_built(small_config: TPDRSegConfig) -
     with pytest.raises(ConfigError, match="patches of 4 pixels"):
         CLIPConfig(architecture={**SMALL_CLIP, "vision_cfg": small_patches}, image_size=4096)
     with pytest.raises(ConfigError, match="tiles of 64 pixels"):
-        small_config.replace(inference={"working_diameter": 8192, "tile_overlap": 0.75})
+        small_config.replace(inference={"working_diameter": 4096, "tile_overlap": 0.75})
+    whole = TPDRSegConfig.for_size("tiny", inference={"working_diameter": 4096})
+    with pytest.raises(ConfigError, match="169 tiles of 1024 pixels"):
+        whole.replace(inference={"tile_overlap": 0.75})
 
 
 def test_a_whole_field_that_the_encoder_cannot_see_at_once(make_config: Any) -> None:

@@ -131,8 +131,8 @@ def test_memory_is_let_go_of(photos: Path, out: Path, monkeypatch: pytest.Monkey
     written, real = Events(), FakeSession.segment_many
 
     class Model(FakeModel):
-        def open_quietly(self, image: Any) -> FakeSession:
-            session = super().open_quietly(image)
+        def open_quietly(self, image: Any, *, max_pixels: int) -> FakeSession:
+            session = super().open_quietly(image, max_pixels=max_pixels)
             sessions[session.name] = weakref.ref(session)
             return session
 

@@ -70,12 +70,12 @@ class FakeModel:
     def fingerprint(self) -> str:
         return self.weights
 
-    def open_quietly(self, image: NDArray[np.uint8]) -> FakeSession:
+    def open_quietly(self, image: NDArray[np.uint8], *, max_pixels: int) -> FakeSession:
         session = FakeSession(self, image)
         self.opened.append(session.name)
         return session
 
-    def load_image(self, image: Path) -> FakeSession:
+    def load_image(self, image: Path, *, max_pixels: int) -> FakeSession:
         return FakeSession(self, np.asarray(Image.open(image).convert("RGB")))
 
 

@@ -98,6 +98,14 @@ DtypeOption = Annotated[
         "float16 is for CUDA alone."
     ),
 ]
+_MAX_PIXELS = typer.Option(
+    metavar="N",
+    min=1,
+    help="Refuse a photograph of more than N pixels before memory is taken for it.",
+)
+MaxPixelsOption = Annotated[int, _MAX_PIXELS]
+OtherMaxPixelsOption = Annotated[int | None, _MAX_PIXELS]
+"""The same, where a file holds the value and the option replaces it."""
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show more of what is done.")
 ]

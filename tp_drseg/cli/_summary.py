@@ -27,7 +27,7 @@ def show_plan(plan: Plan) -> None:
 
     store = RecordStore(plan.out)
     records = store.read_all()
-    for photograph in settle_names(plan.found.photographs, records):
+    for photograph in settle_names(plan.found.photographs, records, plan.max_pixels):
         record = records.get(photograph.name)
         has_results = record is not None and store.is_whole(record)
         note = "  (has results: done again if it or a setting has changed)" if has_results else ""

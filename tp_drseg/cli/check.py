@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.cli._errors import SOME_FAILED
 from tp_drseg.cli._options import (
     DataOption,
     DebugOption,
     FormatOption,
+    MaxPixelsOption,
     SplitOption,
     VerboseOption,
 )
@@ -26,6 +28,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="YAML file with lesions of your own, as for finetune."),
     ] = None,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -44,7 +47,8 @@ def check(
 
         catalog = LesionCatalog((*catalog, *read_lesions(lesions)))
     try:
-        found = survey(read_dataset(data, format, split, catalog), catalog.names)
+        samples = read_dataset(data, format, split, catalog, max_pixels=max_pixels)
+        found = survey(samples, catalog.names)
     except (DataError, LesionError) as error:
         if debug:
             raise

@@ -11,6 +11,7 @@ import typer
 
 from tp_drseg._runtime.allocator import freed_memory_kept
 from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model
 from tp_drseg.cli._agreement import show_agreement
@@ -22,6 +23,7 @@ from tp_drseg.cli._options import (
     Dtype,
     DtypeOption,
     FormatOption,
+    MaxPixelsOption,
     ModelOption,
     RevisionOption,
     SplitOption,
@@ -129,6 +131,7 @@ def evaluate(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -150,8 +153,12 @@ def evaluate(
 
         other = Drawn.load(against)
     loaded = _model.load_model(model, revision, device, dtype)
-    samples = read_dataset(data, format, chosen, loaded.catalog)
-    free = read_lesion_free(lesion_free, loaded.catalog.names) if lesion_free else []
+    samples = read_dataset(data, format, chosen, loaded.catalog, max_pixels=max_pixels)
+    free = (
+        read_lesion_free(lesion_free, loaded.catalog.names, max_pixels=max_pixels)
+        if lesion_free
+        else []
+    )
     if limit is not None:
         samples, free = (_first(limit, x, loaded, include_learned) for x in (samples, free))
 

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.cli._options import (
     DataOption,
     DebugOption,
     Device,
     DeviceOption,
     FormatOption,
+    MaxPixelsOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -68,6 +70,7 @@ def finetune(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: PrecisionOption = None,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -84,7 +87,12 @@ def finetune(
     config = finetune_config(
         None if lesions is None else LesionCatalog(read_lesions(lesions)),
         DataConfig(
-            root=str(data), format=format, folds=folds, lesion_free=lesion_free, limit=limit
+            root=str(data),
+            format=format,
+            folds=folds,
+            lesion_free=lesion_free,
+            limit=limit,
+            max_pixels=max_pixels,
         ),
         model="embedded" if model is None else model,
         revision=revision,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.cli import _model
 from tp_drseg.cli._options import (
     DebugOption,
@@ -14,6 +15,7 @@ from tp_drseg.cli._options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    MaxPixelsOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -44,6 +46,7 @@ def prior_map(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -59,9 +62,10 @@ def prior_map(
 
     check_texts(text)
     _check_out(out, image, (".png",) if raw else (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
-    read_image(image)  # what is wrong with it is said before the slow start
+    read_image(image, max_pixels=max_pixels)  # what is wrong with it is said before the slow start
     loaded = _model.load_model(model, revision, device, dtype)
-    with loaded.load_image(image) as session, _model.working(loaded):
+    opened = loaded.load_image(image, max_pixels=max_pixels)
+    with opened as session, _model.working(loaded):
         prior = session.prior_map(text)
         if raw:
             save_map(prior, out)

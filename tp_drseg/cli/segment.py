@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.cli import _model, _summary
 from tp_drseg.cli._errors import INTERRUPTED, SOME_FAILED, fail
 from tp_drseg.cli._logging import set_level
@@ -22,6 +23,7 @@ from tp_drseg.cli._options import (
     DicomKind,
     Dtype,
     DtypeOption,
+    MaxPixelsOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -120,6 +122,7 @@ def segment(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     quiet: Annotated[
         bool,
         typer.Option("--quiet", "-q", help="No bar, no warnings, no summary; errors show."),
@@ -153,6 +156,7 @@ def segment(
         limit=limit,
         dicom=None if dicom is None else dicom.value,
         keep_identifiers=keep_identifiers,
+        max_pixels=max_pixels,
         catalog=LesionCatalog.default() if model is None else None,
     )
     if dry_run:

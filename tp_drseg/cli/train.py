@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tp_drseg.cli._options import DebugOption, Device, DeviceOption, VerboseOption
+from tp_drseg.cli._options import (
+    DebugOption,
+    Device,
+    DeviceOption,
+    OtherMaxPixelsOption,
+    VerboseOption,
+)
 from tp_drseg.cli._training import (
     DryRunOption,
     LimitOption,
@@ -50,6 +56,7 @@ def train(
     dry_run: DryRunOption = False,
     device: DeviceOption = Device.auto,
     dtype: PrecisionOption = None,
+    max_pixels: OtherMaxPixelsOption = None,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -70,6 +77,7 @@ def train(
         "data.root": data,
         "data.lesion_free": lesion_free,
         "data.limit": limit,
+        "data.max_pixels": max_pixels,
         "start.sam": sam,
         "start.clip": clip,
         "training.steps": steps,

@@ -44,7 +44,7 @@ class InferenceConfig(FrozenConfig):
 
     Attributes:
         working_diameter: Longest side of the field of view in the working frame, in pixels. 32 to
-            8192.
+            4096.
         whole_field: Whether the network sees the whole working frame at once, whatever its size,
             which a `tiny_vit` can. Without it a frame that is larger than the image size of the
             architecture is cut into overlapping tiles.
@@ -59,7 +59,7 @@ class InferenceConfig(FrozenConfig):
         (0.3, 0.5)
     """
 
-    working_diameter: Annotated[int, Field(ge=32, le=8192)] = 1024
+    working_diameter: Annotated[int, Field(ge=32, le=4096)] = 1024
     whole_field: bool = False
     tile_overlap: Annotated[float, Field(ge=0, le=0.75)] = 0.125
     text: TextKind = "description"

@@ -36,6 +36,7 @@ A field that is new in this version and does not change what the weights compute
 
 _MOST_TILES = 4096
 _LARGEST_FIELD = 4096  # what a network sees at once takes some 0.5 GB a megapixel
+_MOST_TILED = 1 << 26  # pixels in all tiles together: some minutes on two processor cores
 
 StorageDtype = Literal["float32", "float16", "bfloat16"]
 
@@ -78,7 +79,7 @@ class TPDRSegConfig(FrozenConfig):
         (1024, 1792)
         >>> config.replace(inference={"working_diameter": 10**6})
         Traceback (most recent call last):
-        tp_drseg.errors.ConfigError: inference.working_diameter must be 8192 or less, got 1000000.
+        tp_drseg.errors.ConfigError: inference.working_diameter must be 4096 or less, got 1000000.
     """
 
     version: Literal[2] = VERSION
@@ -102,11 +103,11 @@ class TPDRSegConfig(FrozenConfig):
             self._check_whole_field()
             return self
         across = 1 + math.ceil(max(0, side - tile) / (tile * (1 - self.inference.tile_overlap)))
-        if across**2 > _MOST_TILES:
+        if across**2 > _MOST_TILES or (across * tile) ** 2 > _MOST_TILED:
             raise ValueError(
                 f"inference.working_diameter of {side} cuts a photograph into {across**2} tiles of "
-                f"{tile} pixels; at most {_MOST_TILES} are allowed. Choose a smaller one, less "
-                f"inference.tile_overlap or a larger architecture.image_size."
+                f"{tile} pixels; at most {_MOST_TILES}, of {_MOST_TILED} pixels together, are allowed. "
+                f"Choose a smaller one or less inference.tile_overlap."
             )
         return self
 

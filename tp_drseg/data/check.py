@@ -19,7 +19,7 @@ from tp_drseg.data.files import file_sha256, refuse, some
 from tp_drseg.data.masks import MaskPixels
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError, ImageError
-from tp_drseg.images import read_fundus
+from tp_drseg.images import file_limit, read_fundus
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _check_sample(sample: Sample, lesions: tuple[str, ...]) -> _Checked:
     problems: list[str] = []
     masks = {lesion: sample.masks[lesion] for lesion in lesions if lesion in sample.masks}
     try:
-        fundus = read_fundus(sample.image)
+        fundus = read_fundus(sample.image, max_pixels=sample.max_pixels)
     except ImageError as error:
         return _Checked(sample.name, states, [str(error)])
     size = (fundus.pixels.shape[0], fundus.pixels.shape[1])
@@ -252,7 +252,10 @@ def fingerprint(samples: Sequence[Sample]) -> str:
             parts += (
                 ["absent"]
                 if mask is None
-                else [file_sha256(mask.path), repr((mask.values, mask.ignored))]
+                else [
+                    file_sha256(mask.path, file_limit(sample.max_pixels)),
+                    repr((mask.values, mask.ignored)),
+                ]
             )
         # The parts are joined by what no part contains, and the samples by another such.
         total.update("\0".join(parts).encode() + b"\1")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tp_drseg._runtime.names import NameMap, name_key
 from tp_drseg.errors import DataError, ImageError
-from tp_drseg.images import IMAGE_SUFFIXES, read_file
+from tp_drseg.images import IMAGE_SUFFIXES, hash_file
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini"})  # what Windows leaves in folders of images
 _LEVELS_BELOW = 2  # how deep archives nest the folder that holds the data
@@ -178,13 +178,17 @@ def refuse(problems: Sequence[str]) -> None:
         raise DataError("\n- ".join([f"There are {len(problems)} problems:", *problems]))
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, limit: int | None = None) -> str:
     """Return the SHA-256 of a file's bytes, in lower-case hexadecimal digits.
 
+    Args:
+        path: The file.
+        limit: The most bytes that it may have; no limit by default.
+
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or is larger.
     """
     try:
-        return read_file(path).sha256
+        return hash_file(path, limit)
     except ImageError as error:
         raise DataError(str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from tp_drseg.data.review import read_review
 from tp_drseg.data.samples import Sample
 from tp_drseg.data.tjdr import read_tjdr
 from tp_drseg.errors import DataError
+from tp_drseg.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from tp_drseg.lesions import LesionCatalog
@@ -88,7 +89,12 @@ def choose_split(format: str, split: str | None) -> str | None:
 
 
 def read_dataset(
-    root: Path, format: str, split: str | None, catalog: LesionCatalog
+    root: Path,
+    format: str,
+    split: str | None,
+    catalog: LesionCatalog,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[Sample]:
     """List the photographs and masks of a data set.
 
@@ -99,6 +105,7 @@ def read_dataset(
             the format has no splits.
         catalog: Whose lesions are listed. Classes of the data set that it does not know are left
             out, but for the plain folder, where they are an error.
+        max_pixels: The most pixels that a photograph may have, see `Sample`.
 
     Returns:
         One sample per photograph, sorted by name.
@@ -109,4 +116,5 @@ def read_dataset(
     """
     split = choose_split(format, split)
     read = FORMATS[format].read
-    return read(Path(root), catalog) if split is None else read(Path(root), split, catalog)
+    samples = read(Path(root), catalog) if split is None else read(Path(root), split, catalog)
+    return [replace(sample, max_pixels=max_pixels) for sample in samples]

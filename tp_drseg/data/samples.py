@@ -10,6 +10,7 @@ from pathlib import Path
 from tp_drseg.data.files import file_sha256, files_by_stem
 from tp_drseg.data.masks import MaskFile, read_ignored, read_mask
 from tp_drseg.errors import DataError
+from tp_drseg.images import MAX_PIXELS, file_limit
 
 __all__ = [
     "MaskFile",
@@ -32,29 +33,34 @@ class Sample:
         masks: Lesion catalog name to mask file. ``None`` is a lesion that was annotated and is
             absent (its mask is all zero); a lesion that is not a key was not annotated.
         disc: x and y of the optic disc's centre in original pixels; None where it is not known.
+        max_pixels: The most pixels that the photograph, and so each of its masks, may have.
     """
 
     name: str
     image: Path
     masks: Mapping[str, MaskFile | None]
     disc: tuple[float, float] | None = None
+    max_pixels: int = MAX_PIXELS
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the photograph's file, in hexadecimal; it is read when first asked for.
 
         Raises:
-            DataError: The file cannot be read.
+            DataError: The file cannot be read, or is too large for a photograph.
         """
-        return file_sha256(self.image)
+        return file_sha256(self.image, file_limit(self.max_pixels))
 
 
-def read_lesion_free(folder: Path, lesions: Iterable[str]) -> list[Sample]:
+def read_lesion_free(
+    folder: Path, lesions: Iterable[str], *, max_pixels: int = MAX_PIXELS
+) -> list[Sample]:
     """Photographs of eyes without retinopathy: every lesion annotated and absent.
 
     Args:
         folder: Holds the photographs, with no folder in between.
         lesions: Catalog names of the lesions that are known to be absent.
+        max_pixels: The most pixels that a photograph may have, see `Sample`.
 
     Returns:
         One sample per photograph, sorted by name.
@@ -64,7 +70,7 @@ def read_lesion_free(folder: Path, lesions: Iterable[str]) -> list[Sample]:
     """
     absent = tuple(lesions)
     return [
-        Sample(name, image, dict.fromkeys(absent))
+        Sample(name, image, dict.fromkeys(absent), max_pixels)
         for name, image in sorted(files_by_stem(Path(folder)).items())
     ]
 

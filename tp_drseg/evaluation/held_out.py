@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tp_drseg.data import Sample
-from tp_drseg.data.files import file_sha256, some
+from tp_drseg.data.files import some
 
 if TYPE_CHECKING:
     from tp_drseg.config import LearnedPhotograph, Provenance
@@ -125,7 +125,7 @@ def divide(
         kind: [] for kind in ("left_out", "learned", "namesakes", "selected")
     }
     for sample in samples:
-        sha256 = file_sha256(sample.image) if learned or selected else ""
+        sha256 = sample.sha256 if learned or selected else ""
         if sha256 in learned and not include_learned:
             marked["left_out"].append(sample.name)
             continue

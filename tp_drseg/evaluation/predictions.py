@@ -87,7 +87,7 @@ def predictions(
         if not lesions:
             logger.warning("%s is annotated for none of the model's lesions.", sample.name)
             continue
-        session = model.open_quietly(sample.image)
+        session = model.open_quietly(sample.image, max_pixels=sample.max_pixels)
         size = session.image.shape[:2]
         area = np.ones(size, dtype=np.bool_) if pixels is Pixels.ALL else session.field_of_view.mask
         asked = [(kind, x) for kind in descriptions for x in lesions]

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from tp_drseg.errors import LesionError, PromptError
+from tp_drseg.images import MAX_PIXELS
 from tp_drseg.inference.request import Asked, Matcher, Prompt, as_prompts
 from tp_drseg.lesions import LesionCatalog
 
@@ -109,6 +110,7 @@ class FolderRequest:
         dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         keep_memory: Whether glibc keeps freed memory while the model works on a photograph.
+        max_pixels: The most pixels that a photograph may have; it decides no result.
         settings: All that decides the results of a photograph, as JSON data.
     """
 
@@ -119,6 +121,7 @@ class FolderRequest:
     dicom: DicomKind | None = None
     keep_identifiers: bool = False
     keep_memory: bool = False
+    max_pixels: int = MAX_PIXELS
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
     @cached_property

@@ -27,6 +27,7 @@ from tp_drseg.folder.settle import settle_names
 from tp_drseg.folder.step import Job, Outcome, Step
 from tp_drseg.folder.store import RecordStore, open_store
 from tp_drseg.folder.tables import Tables, lesion_rows
+from tp_drseg.images import MAX_PIXELS
 from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
 from tp_drseg.inference.request import Asked, Prompt, prompt_texts, prompt_threshold
 from tp_drseg.lesions import LesionCatalog
@@ -77,6 +78,7 @@ class Plan:
         overwrite: Whether to do again what is done already.
         dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
+        max_pixels: The most pixels that a photograph may have.
     """
 
     found: Found
@@ -86,6 +88,7 @@ class Plan:
     overwrite: bool = False
     dicom: DicomKind | None = None
     keep_identifiers: bool = False
+    max_pixels: int = MAX_PIXELS
 
 
 def plan_run(
@@ -101,6 +104,7 @@ def plan_run(
     limit: int | None = None,
     dicom: DicomKind | None = None,
     keep_identifiers: bool = False,
+    max_pixels: int = MAX_PIXELS,
     catalog: LesionCatalog | None = None,
 ) -> Plan:
     """Check what can be checked before a model is loaded; nothing is written.
@@ -117,6 +121,7 @@ def plan_run(
         limit: At most this many photographs.
         dicom: Whether to write DICOM, and of which kind.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
+        max_pixels: The most pixels of a photograph.
         catalog: The lesions that the model will know, if that is known.
 
     Raises:
@@ -148,6 +153,7 @@ def plan_run(
         overwrite=overwrite,
         dicom=dicom,
         keep_identifiers=keep_identifiers,
+        max_pixels=max_pixels,
     )
 
 
@@ -165,6 +171,7 @@ def segment_folder(
     limit: int | None = None,
     dicom: DicomKind | None = None,
     keep_identifiers: bool = False,
+    max_pixels: int = MAX_PIXELS,
     progress: bool = True,
 ) -> FolderReport:
     """Segment photographs and write masks, overlays and tables into one folder.
@@ -205,6 +212,8 @@ def segment_folder(
         keep_identifiers: Name patient, study and picture of DICOM photographs in
             `photographs.csv`, so that results can be matched with an archive. By default nothing
             but the DICOM files themselves does.
+        max_pixels: A photograph of more pixels fails, before memory is taken for it; see
+            `tp_drseg.images.read_image`.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
@@ -229,6 +238,7 @@ def segment_folder(
         limit=limit,
         dicom=dicom,
         keep_identifiers=keep_identifiers,
+        max_pixels=max_pixels,
         catalog=model.config.lesions,
     )
     return run_plan(model, plan, progress=progress)
@@ -253,7 +263,8 @@ def run_plan(
     with open_store(plan.out) as store:
         records = store.read_all()
         found = replace(
-            plan.found, photographs=tuple(settle_names(plan.found.photographs, records))
+            plan.found,
+            photographs=tuple(settle_names(plan.found.photographs, records, plan.max_pixels)),
         )
         log = RunLog(store, request, found, records)
         _clean(store, log)
@@ -302,6 +313,7 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
         dicom=plan.dicom,
         keep_identifiers=plan.keep_identifiers,
         keep_memory=keep_memory,
+        max_pixels=plan.max_pixels,
         settings={
             "version": __version__,
             "model": model.origin.model_id,

@@ -50,6 +50,6 @@ class Segmenter(Protocol):
         """Return a hash of configuration and weights, which tells this model from any other."""
         ...
 
-    def open_quietly(self, image: NDArray[np.uint8], /) -> Session:
+    def open_quietly(self, image: NDArray[np.uint8], /, *, max_pixels: int) -> Session:
         """Open a photograph to be asked once, without a warning."""
         ...

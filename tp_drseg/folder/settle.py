@@ -11,22 +11,24 @@ from tp_drseg.errors import ImageError
 from tp_drseg.folder.names import tagged
 from tp_drseg.folder.photographs import Photograph
 from tp_drseg.folder.record import ImageRecord
-from tp_drseg.images.source import read_file
+from tp_drseg.images import file_limit, hash_file
 
 
 def settle_names(
-    photographs: Sequence[Photograph], records: Mapping[str, ImageRecord]
+    photographs: Sequence[Photograph], records: Mapping[str, ImageRecord], max_pixels: int
 ) -> list[Photograph]:
     """Give each photograph a name that no other one holds, in this run or an earlier one.
 
     Args:
         photographs: Under the names that they would have in an empty folder.
         records: What the output folder has already, by name.
+        max_pixels: The most pixels that a photograph may have: a larger file is not read.
     """
     kept = {record.source: record.image for record in records.values()}
     holders = {name_key(record.image): record for record in records.values()}
     # A photograph keeps the name that it has from an earlier run, whatever has joined it since.
     taken = {name_key(kept[s]) for s in map(_source, photographs) if s in kept}
+    limit = file_limit(max_pixels)
     settled = []
     for photograph in photographs:
         source = _source(photograph)
@@ -35,7 +37,7 @@ def settle_names(
         if name is None:
             name = photograph.name
             holder = holders.get(name_key(name))
-            if name_key(name) in taken or (holder and not _is_same(holder, photograph)):
+            if name_key(name) in taken or (holder and not _is_same(holder, photograph, limit)):
                 name = tagged(name, str(photograph.path))
             taken.add(name_key(name))
         settled.append(replace(photograph, name=name))
@@ -46,11 +48,11 @@ def _source(photograph: Photograph) -> str:
     return visible(str(photograph.path))
 
 
-def _is_same(record: ImageRecord, photograph: Photograph) -> bool:
+def _is_same(record: ImageRecord, photograph: Photograph, limit: int) -> bool:
     """Whether a record under another path is of this photograph, moved since."""
     if record.image != photograph.name:
         return False
     try:
-        return record.sha256 == read_file(photograph.path, what="photograph").sha256
+        return record.sha256 == hash_file(photograph.path, limit)
     except ImageError:
         return False

@@ -24,7 +24,7 @@ from tp_drseg.folder.request import FolderRequest
 from tp_drseg.folder.segmenter import Segmenter, Session
 from tp_drseg.folder.store import RecordStore
 from tp_drseg.images import FileBytes
-from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images.decode import file_limit
 from tp_drseg.images.dicom.head import is_dicom
 from tp_drseg.images.read import read_source
 from tp_drseg.images.source import read_file
@@ -118,7 +118,7 @@ class Step:
     def read(self, job: Job) -> Opened | Outcome:
         """Read a photograph, once: what is hashed is what is segmented."""
         photograph = job.photograph
-        limit = file_limit(MAX_PIXELS)
+        limit = file_limit(self.request.max_pixels)
         found = _attempt(photograph, lambda: read_file(photograph.path, limit, what="photograph"))
         if isinstance(found, Failed):
             return Failed(found.failure, is_read=False)
@@ -127,8 +127,9 @@ class Step:
             return Skipped(job.earlier)
 
         def open_and_prepare() -> Opened:
-            source = read_source(found)
-            session = self.model.open_quietly(source.pixels)
+            most = self.request.max_pixels
+            source = read_source(found, max_pixels=most)
+            session = self.model.open_quietly(source.pixels, max_pixels=most)
             session.prepare()
             return Opened(job, found.sha256, session, source.notes, self._dicom(found))
 

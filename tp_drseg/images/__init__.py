@@ -1,7 +1,8 @@
 """From a file to an image in its frame: reading, field of view, framing, measurements."""
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.images.acquisition import Acquisition, Laterality
-from tp_drseg.images.decode import IMAGE_SUFFIXES, MAX_PIXELS, MIN_SIDE
+from tp_drseg.images.decode import IMAGE_SUFFIXES, MIN_SIDE, file_limit
 from tp_drseg.images.doubt import fundus_doubt
 from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
 from tp_drseg.images.frame import Frame
@@ -10,7 +11,7 @@ from tp_drseg.images.fundus import FundusImage, read_fundus
 from tp_drseg.images.labels import Labels, decode_labels
 from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions, window_of
 from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
-from tp_drseg.images.source import FileBytes, read_file
+from tp_drseg.images.source import FileBytes, hash_file, read_file
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -30,10 +31,12 @@ __all__ = [
     "area_percent",
     "count_regions",
     "decode_labels",
+    "file_limit",
     "find_field_of_view",
     "find_regions",
     "frame_photograph",
     "fundus_doubt",
+    "hash_file",
     "pad_to_square",
     "read_file",
     "read_fundus",

@@ -28,9 +28,6 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 """File suffixes, in lower case, that count as an image or a mask; other files are passed over."""
 
-MAX_PIXELS: Final = 50_000_000
-"""Default limit on width x height: a little more than the largest camera has (8256 x 5504)."""
-
 MIN_SIDE: Final = 32
 """Shortest side in px on which a retina can be told from its border."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.images.acquisition import Acquisition
-from tp_drseg.images.decode import MAX_PIXELS
 from tp_drseg.images.doubt import fundus_doubt
 from tp_drseg.images.field_of_view import FieldOfView, find_field_of_view
 from tp_drseg.images.read import ImageSource, read_source

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.errors import ImageError
-from tp_drseg.images.decode import MAX_PIXELS, file_limit, load, no_memory, open_image
+from tp_drseg.images.decode import file_limit, load, no_memory, open_image
 from tp_drseg.images.read import turn_upright
 from tp_drseg.images.source import read_file
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.errors import FundusWarning, ImageError
 from tp_drseg.images.acquisition import Acquisition
 from tp_drseg.images.decode import (
-    MAX_PIXELS,
     MIN_SIDE,
     check_size,
     cut_short,

@@ -6,8 +6,11 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +53,35 @@ def read_file(
         ImageError: It does not exist, is no regular file, is empty or too large, or may not be
             read.
     """
+    with _opened(path, limit, what) as (file, size, name):
+        data = file.read(size + 1)  # of a file that grows no more than this
+    return _checked(data, name, limit)
+
+
+def hash_file(path: str | os.PathLike[str], limit: int | None = None, *, what: str = "file") -> str:
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal, which are not kept.
+
+    Args:
+        path: As for `read_file`.
+        limit: As there.
+        what: As there.
+
+    Raises:
+        ImageError: As there, but for a file that is empty.
+    """
+    with _opened(path, limit, what) as (file, _, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(
+    path: str | os.PathLike[str], limit: int | None, what: str
+) -> Iterator[tuple[BufferedReader, int, str]]:
+    """Open a regular file of a size that is allowed; what goes wrong is an `ImageError`.
+
+    Yields:
+        The file, its size, and what messages call it.
+    """
     location = os.fsdecode(path)
     name = f"The {what} '{location}'"
     if not location.strip():
@@ -60,7 +92,7 @@ def read_file(
             status = os.fstat(descriptor)
             _refuse_other_kinds(status, name, limit)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(status.st_size + 1)  # of a file that grows no more than this
+                yield file, status.st_size, name
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
@@ -79,7 +111,6 @@ def read_file(
         raise ImageError(f"{name} cannot be opened ({reason}). Check the path.") from error
     except MemoryError as error:
         raise ImageError(f"{name} does not fit into the memory. Make it smaller.") from error
-    return _checked(data, name, limit)
 
 
 def read_stream(stream: BinaryIO, limit: int | None = None, *, what: str = "file") -> FileBytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.images import FieldOfView, ImageSource, read_fundus
+from tp_drseg.images import MAX_PIXELS, FieldOfView, ImageSource, read_fundus
 from tp_drseg.inference.geometry import Geometry
 from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
@@ -56,6 +56,7 @@ class ImageSession:
         image: The photograph, see `read_image`.
         origin: Where the weights came from, for the results.
         keep: Whether to keep features for the next question.
+        max_pixels: The most pixels that the photograph may have, see `read_image`.
 
     Attributes:
         image: `(H, W, 3)` uint8 RGB, the photograph as read.
@@ -87,11 +88,12 @@ class ImageSession:
         *,
         origin: Origin,
         keep: bool = True,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.network, self.config, self.origin = network, config, origin
         self.keep = keep
         self.name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the image"
-        fundus = read_fundus(image)
+        fundus = read_fundus(image, max_pixels=max_pixels)
         self.geometry = Geometry(fundus.pixels, fundus.field_of_view, config)
         self.doubt, self.sha256 = fundus.doubt, fundus.sha256
         self.acquisition = fundus.acquisition

@@ -14,6 +14,7 @@ from tp_drseg.config import ArchitectureConfig, InferenceConfig
 from tp_drseg.config.base import FrozenConfig, shown
 from tp_drseg.config.model import Catalog
 from tp_drseg.errors import ConfigError
+from tp_drseg.images import MAX_PIXELS
 from tp_drseg.training.config import Share, TrainingConfig
 
 RECIPES = ("tiny", "vit_b_idrid", "vit_b_ddr")
@@ -45,6 +46,7 @@ class DataConfig(FrozenConfig):
             working frame, which inference sees.
         limit: Take only so many photographs, the first by name, of each kind: to learn from, for
             validation, and without lesions.
+        max_pixels: A photograph or mask of more pixels is refused, before memory is taken for it.
 
     Raises:
         ConfigError: A field is unknown or impossible; each is named.
@@ -63,6 +65,7 @@ class DataConfig(FrozenConfig):
     unlabelled_held_out: Annotated[int, Field(ge=0, le=1000)] = 5
     diameter: Annotated[int, Field(ge=32, le=16_384)] | None = None
     limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_pixels: Annotated[int, Field(ge=1, le=1 << 40)] = MAX_PIXELS
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -66,12 +66,14 @@ def split_data(data: DataConfig, catalog: LesionCatalog, lesions: Sequence[str])
     """
     samples = [
         replace(sample, masks={k: v for k, v in sample.masks.items() if k in lesions})
-        for sample in read_dataset(Path(data.root), data.format, data.split, catalog)
+        for sample in read_dataset(
+            Path(data.root), data.format, data.split, catalog, max_pixels=data.max_pixels
+        )
     ]
     training, validation = folded(samples, data.folds, data.fold) if data.folds else (samples, [])
     free: list[Sample] = []
     if data.lesion_free is not None:
-        free = read_lesion_free(Path(data.lesion_free), lesions)
+        free = read_lesion_free(Path(data.lesion_free), lesions, max_pixels=data.max_pixels)
     kept = max(0, len(free) - data.lesion_free_held_out)
     graded = read_graded(
         [Path(folder) for folder in data.unlabelled],

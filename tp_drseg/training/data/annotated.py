@@ -147,7 +147,7 @@ def _open(path: Path) -> dict[str, Tensor] | None:
 
 
 def _read(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> dict[str, Tensor]:
-    fundus = read_fundus(sample.image)
+    fundus = read_fundus(sample.image, max_pixels=sample.max_pixels)
     if fundus.doubt is not None:
         logger.warning("%s: %s", sample.name, fundus.doubt)
     image, field_of_view = fundus.pixels, fundus.field_of_view
