@@ -58,6 +58,7 @@ def main() -> int:
     count = COUNTS[options.name] if options.count is None else options.count
     work = options.work or Path(tempfile.mkdtemp(prefix="reliability-"))
     work.mkdir(parents=True, exist_ok=options.work is None)
+    work.chmod(0o755)  # a process without rights must get in
     started = time.monotonic()
     try:
         found = measure(work, count, options.seed)

@@ -22,9 +22,11 @@ _LARGE = 5000
 
 
 def mutate_tree(tree: Tree, rng: random.Random) -> Tree:
-    """Return nested data with one place changed."""
+    """Return nested data with one place changed; what has no places becomes another value."""
     tree = copy.deepcopy(tree)
     paths = [path for path in _paths(tree) if path]
+    if not paths:
+        return copy.deepcopy(rng.choice(_ODD))
     path = rng.choice(paths)
     holder = _at(tree, path[:-1])
     what = rng.choice(["value", "value", "value", "drop", "add", "copy"])

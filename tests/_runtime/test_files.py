@@ -18,7 +18,9 @@ from tp_drseg._runtime.files import (
     remove_leftovers,
     write_bytes,
     write_json,
+    write_text,
 )
+from tp_drseg._runtime.json_text import read_json
 from tp_drseg.errors import OutputError
 
 
@@ -199,3 +201,20 @@ def test_an_error_without_a_reason_is_told_by_its_type(error: OSError) -> None:
         "odd.",
         "Input/output.",
     }
+
+
+def test_text_files_are_valid_whatever_names_they_hold(tmp_path: Path) -> None:
+    """A name of bytes that are no UTF-8, as Python gives it, is written as an escape."""
+    name = os.fsdecode(b"eye\xff.jpg")
+    write_text(tmp_path / "page.html", f"<p>{name}</p>")
+    assert (tmp_path / "page.html").read_text("utf-8") == "<p>eye\\udcff.jpg</p>"
+    write_text(tmp_path / "emoji.txt", "\U0001f441 é")
+    assert (tmp_path / "emoji.txt").read_text("utf-8") == "\U0001f441 é"
+
+
+def test_json_files_are_read_by_our_own_strict_reader(tmp_path: Path) -> None:
+    name = os.fsdecode(b"eye\xff.jpg")
+    write_json(tmp_path / "a.json", {name: [name, (name, 1)], "n": {"x": name, "y": None}})
+    shown = "eye\\udcff.jpg"
+    expected = {shown: [shown, [shown, 1]], "n": {"x": shown, "y": None}}
+    assert read_json(tmp_path / "a.json") == expected

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tp_drseg._runtime.text import one_line, table_cell, visible
+from tp_drseg._runtime.text import one_line, table_cell, valid, visible
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,28 @@ def test_what_is_not_seen_is_escaped(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
+def test_what_is_no_unicode_is_escaped_and_nothing_else() -> None:
+    assert valid("\udcff\n\u202e\U0001f441") == "\\udcff\n\u202e\U0001f441"
+
+
 def test_one_line_can_not_be_forged() -> None:
     assert one_line("x.jpg\nError: forged\r\n\tmore") == "x.jpg Error: forged more"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", " =", "＝"])  # noqa: RUF001
+@pytest.mark.parametrize(
+    "start",
+    [
+        "=",
+        "+",
+        "-",
+        "@",
+        "\t=",
+        "\r=",
+        " =",
+        "\u3000=",
+        *"\uff1d\uff0b\uff0d\uff20\ufe62\ufe66\ufe63\ufe6b",
+    ],
+)
 def test_no_cell_begins_like_a_formula(start: str) -> None:
     cell = table_cell(f"{start}1+1.jpg")
     assert cell.startswith(("'", "\\"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tp_drseg._runtime import extras
 from tp_drseg._runtime.text import visible
 from tp_drseg._runtime.yaml_events import dump_yaml, parse_yaml, scalar
-from tp_drseg._runtime.yaml_file import read_yaml, write_yaml
+from tp_drseg._runtime.yaml_file import MOST_BYTES, read_yaml, write_yaml
 from tp_drseg.errors import ConfigError, MissingExtraError
 
 TEXTS = st.text(max_size=30).filter(lambda text: visible(text) == text) | st.sampled_from(
@@ -115,6 +115,13 @@ def test_what_is_refused(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         parse_yaml(text, "a text")
     assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("piece", ["[", "{a: ", "- ", "? ", "{? ", "[a, "])
+def test_no_depth_exhausts_the_stack(piece: str) -> None:
+    """PyYAML's parser keeps a list of states and does not call itself; nor do we, so deep."""
+    with pytest.raises(ConfigError):
+        parse_yaml(piece * (MOST_BYTES // len(piece)), "my.yaml")
 
 
 def test_aliases_cost_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,22 @@ def test_folders_that_are_not_there(name: str, tmp_path: Path) -> None:
     result = tp_drseg("check", "--data", tmp_path, "--format", name)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ") and str(tmp_path) in result.stderr
+
+
+def test_names_forge_no_lines(data: Path) -> None:
+    """A data set's names come from outside: neither its problems nor its survey let them act."""
+    evil = "x\x1b[2J\nError: forged\n- forged"
+    (data / "images" / f"{evil}.jpg").write_bytes(b"no image")
+    (data / "images" / f"{os.fsdecode(b'y')}\udcff.jpg").write_bytes(b"no image")
+    failed = tp_drseg("check", "--data", data, "--format", "folder")
+    assert failed.exit_code == 1
+    (data / "images" / "b.jpg").replace(data / "images" / f"{evil}.jpg")
+    (data / "images" / "y\udcff.jpg").unlink()
+    fine = tp_drseg("check", "--data", data, "--format", "folder")
+    assert fine.exit_code == 0, fine.output
+    for text in (failed.stderr, fine.stdout):
+        assert "\x1b" not in text
+        assert not any(line.startswith(("Error: forged", "- forged")) for line in text.splitlines())
 
 
 def test_unknown_lesion(data: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from tp_drseg.config import (
     ENCODERS,
@@ -435,5 +435,16 @@ def test_what_is_shown_is_short_and_on_one_line() -> None:
 
 
 def test_configs_are_frozen(small_config: TPDRSegConfig) -> None:
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(ConfigError, match="does not change"):
         small_config.storage_dtype = "float16"
+    with pytest.raises(ConfigError, match="does not change"):
+        del small_config.inference.tile_overlap
+    assert small_config.storage_dtype == "float32" and small_config.inference.tile_overlap < 1
+
+
+def test_nothing_is_constructed_unchecked() -> None:
+    with pytest.raises(ConfigError, match="tile_overlap"):
+        InferenceConfig.model_construct(tile_overlap=3)
+    with pytest.raises(ConfigError, match="is not a field"):
+        InferenceConfig.model_construct(tile=3)
+    assert InferenceConfig.model_construct(tile_overlap=0.5).tile_overlap == 0.5

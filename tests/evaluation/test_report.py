@@ -63,7 +63,7 @@ def test_report(
         [Fold(fake_model, samples, free)], bootstrap=50, froc=FROC_THRESHOLDS, watch=gallery
     )
     path = tmp_path / "new" / "report.html"
-    write_report(path, measured, gallery, model="a model & more", data="four photographs")
+    write_report(path, measured, gallery, model="a model & more\u202e", data="photographs \udcff")
     source = path.read_text(encoding="utf-8")
     page = Page(source)
     assert page.jumps and set(page.jumps) <= page.places
@@ -79,7 +79,8 @@ def test_report(
     for link in page.links:
         content = base64.b64decode(link.partition(",")[2], validate=True)
         assert content[:2] == b"\xff\xd8" or b"<svg" in content
-    assert "a model & more" in page.text and "<b>eye</b>" in page.text
+    assert "\u202e" not in source and "photographs \\udcff" in page.text
+    assert "a model & more\\u202e" in page.text and "<b>eye</b>" in page.text
     (score,) = (s for s in measured[Descriptions.OWN] if s.photographs)
     for name in ("average_precision", "pooled_dice", "dice_per_image", "lesion_sensitivity"):
         low, high = score.intervals[name]

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,29 @@ def test_any_value_in_any_field_is_taken_or_refused(
     out = tmp_path_factory.mktemp("out")
     plant(out, **{field: value})
     assert len(RecordStore(out).read_all()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda text: text.replace("{", '{"image": "../../x",', 1), "names 'image' twice"),
+        (lambda text: text.replace("48", "1" * 5000, 1), "a number of thousands of digits"),
+        (lambda text: text.replace("1.5", "NaN", 1), "holds NaN"),
+        (lambda text: text.replace("/photos", "\\ud800", 1), "half of a surrogate pair"),
+        (lambda text: "[" * 100_000, "nested deeper"),
+    ],
+)
+def test_records_are_read_as_strictly_as_all_json(
+    tmp_path: Path, change: Callable[[str], str], what: str
+) -> None:
+    path = place(tmp_path, "sub/a.jpg")
+    whole = record().model_dump_json()
+    path.write_text(whole)
+    store = RecordStore(tmp_path)
+    assert store.read(path).image == "sub/a.jpg"
+    path.write_text(change(whole))
+    with pytest.raises(ValueError, match=what):
+        store.read(path)
 
 
 def test_a_record_under_another_name_is_passed_over(tmp_path: Path) -> None:

@@ -75,6 +75,15 @@ def test_a_damaged_table(results: Path, damage: Callable[[Path], None], name: st
     assert list(wrong(results)) == [name]
 
 
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', "[" * 100_000, '{"a": ' + "1" * 5000 + "}", '{"a": NaN}', "[]"]
+)
+def test_a_log_that_is_no_plain_json(results: Path, text: str) -> None:
+    (results / "run.json").write_text(text)
+    found = verify_results(results)
+    assert [problem.name for problem in found.problems] == ["run.json"]
+
+
 def test_a_table_that_lacks_a_line(results: Path) -> None:
     lines = (results / "photographs.csv").read_bytes().splitlines(keepends=True)
     (results / "photographs.csv").write_bytes(b"".join(lines[:-1]))

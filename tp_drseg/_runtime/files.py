@@ -10,11 +10,12 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from tp_drseg._runtime.text import valid
 from tp_drseg.errors import OutputError
 
 logger = logging.getLogger(__name__)
@@ -192,14 +193,25 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all; see `atomic_write`.
 
-    File names that are not valid Unicode keep their bytes.
+    It is valid in any case: bytes of file names that are no Unicode become escapes, see `valid`.
     """
-    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))
+    write_bytes(path, valid(text).encode("utf-8"))
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file, whole or not at all; see `atomic_write`."""
-    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    """Write a JSON file that every reader takes, whole or not at all; see `write_text`."""
+    write_text(path, json.dumps(_valid_texts(data), indent=2, allow_nan=False) + "\n")
+
+
+def _valid_texts(data: Any) -> Any:
+    """Return data whose texts are Unicode: JSON could say half of a surrogate pair, none reads."""
+    if isinstance(data, str):
+        return valid(data)
+    if isinstance(data, Mapping):
+        return {_valid_texts(name): _valid_texts(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_valid_texts(item) for item in data]
+    return data
 
 
 def set_aside(path: Path) -> None:

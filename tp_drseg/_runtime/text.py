@@ -6,7 +6,7 @@ import unicodedata
 from typing import Final
 
 _JOINERS: Final = frozenset("\u200c\u200d")  # parts of words and of emoji, and harmless
-_FORMULA: Final = frozenset("=+-@＝＋－＠")  # noqa: RUF001 - spreadsheets take the wide forms too
+_FORMULA: Final = frozenset("=+-@")
 
 
 def one_line(text: str) -> str:
@@ -32,6 +32,18 @@ def visible(text: str) -> str:
     return "".join(_escape(letter) if is_unseen(letter) else letter for letter in text)
 
 
+def valid(text: str) -> str:
+    r"""Return a text that every encoding of Unicode can hold: what is no Unicode is escaped.
+
+    Names of files may hold such letters, which stand for bytes that are no UTF-8.
+
+    Example:
+        >>> valid("eye\udcff.jpg")
+        'eye\\udcff.jpg'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def table_cell(text: str) -> str:
     r"""Return a text as a cell that no spreadsheet program takes for a formula.
 
@@ -43,7 +55,8 @@ def table_cell(text: str) -> str:
         "'=1+1.jpg"
     """
     shown = visible(text)
-    return f"'{shown}" if shown.lstrip()[:1] in _FORMULA and shown.strip() else shown
+    first = unicodedata.normalize("NFKC", shown.lstrip()[:1])  # wide and small forms count too
+    return f"'{shown}" if first[:1] in _FORMULA and first else shown
 
 
 def is_unseen(letter: str) -> bool:

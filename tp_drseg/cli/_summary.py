@@ -32,7 +32,10 @@ def show_plan(plan: Plan) -> None:
         has_results = record is not None and store.is_whole(record)
         note = "  (has results: done again if it or a setting has changed)" if has_results else ""
         typer.echo(one_line(photograph.name) + note)
-    typer.echo(f"{len(plan.found.photographs)} photographs would be segmented into {plan.out}.")
+    typer.echo(
+        f"{len(plan.found.photographs)} photographs would be segmented into "
+        f"{one_line(str(plan.out))}."
+    )
     _show_passed_over(plan.found.passed_over)
     for failure in plan.found.failures:
         typer.echo(f"{one_line(failure.source)}: {one_line(failure.message)}")

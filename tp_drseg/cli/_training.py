@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tp_drseg._runtime.text import one_line
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import Device
 
@@ -70,4 +71,4 @@ def start_run(
 
     pipeline.run(config, out, device=device.value)
     if first:
-        typer.echo(f"Wrote {out / 'model'}")
+        typer.echo(f"Wrote {one_line(str(out / 'model'))}")

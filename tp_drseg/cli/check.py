@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tp_drseg._runtime.limits import MAX_PIXELS
+from tp_drseg._runtime.text import one_line
 from tp_drseg.cli._errors import SOME_FAILED
 from tp_drseg.cli._options import (
     DataOption,
@@ -52,6 +53,8 @@ def check(
     except (DataError, LesionError) as error:
         if debug:
             raise
-        typer.echo(f"Error: {error}", err=True)
+        first, *more = str(error).split("\n- ")
+        for line in (f"Error: {first}", *(f"- {problem}" for problem in more)):
+            typer.echo(one_line(line), err=True)
         raise typer.Exit(SOME_FAILED) from None
     typer.echo(found.text())

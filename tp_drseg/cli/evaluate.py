@@ -210,7 +210,7 @@ def evaluate(
     typer.echo("")
     for path in (json_file, csv_file, draws, report):
         if path is not None:
-            typer.echo(f"Wrote {path}")
+            typer.echo(f"Wrote {one_line(str(path))}")
 
 
 def _name(model: TPDRSeg) -> str:
@@ -294,7 +294,8 @@ def _show(evaluation: Evaluation) -> None:
 
 def _show_comparison(comparison: Comparison, against: Path) -> None:
     typer.echo(
-        f"\nAUC-PR, pooled, against {against} on the same {comparison.photographs} photographs"
+        f"\nAUC-PR, pooled, against {one_line(str(against))} on the same "
+        f"{comparison.photographs} photographs"
     )
     rows = []
     for difference in comparison.differences:

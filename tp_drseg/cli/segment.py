@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tp_drseg._runtime.limits import MAX_PIXELS
+from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model, _summary
 from tp_drseg.cli._errors import INTERRUPTED, SOME_FAILED, fail
 from tp_drseg.cli._logging import set_level
@@ -169,8 +170,9 @@ def segment(
                 loaded, plan, progress=not quiet, keep_memory=loaded.device.type == "cpu"
             )
     except KeyboardInterrupt:
+        kept = one_line(str(out))
         typer.echo(
-            f"Stopped. What is finished is kept in {out}; the same command goes on from there.",
+            f"Stopped. What is finished is kept in {kept}; the same command goes on from there.",
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None

@@ -31,6 +31,9 @@ _WORDS = (  # pydantic's wording, and this package's
 class FrozenConfig(BaseModel):
     """A configuration whose values are checked when it is made, and never change.
 
+    What Python lets anybody do past that is not guarded: `object.__setattr__`, changing a mapping
+    that a field holds, a pickle.
+
     Nothing is converted: a text is no number, a number no truth value, a list no tuple. Only JSON
     and YAML, which know no tuples, may give lists for them.
     """
@@ -46,6 +49,21 @@ class FrozenConfig(BaseModel):
     # as pydantic marks its own: fields that are configurations are then checked in the mode and
     # place of the whole, and not each by a call of its own
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise ConfigError(f"{type(self).__name__} does not change. Use replace for a copy.")
+
+    def __delattr__(self, name: str) -> None:
+        raise ConfigError(f"{type(self).__name__} does not change. Use replace for a copy.")
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Return a configuration; unlike pydantic's, it checks the values.
+
+        Raises:
+            ConfigError: A field is missing, unknown or impossible; each is named.
+        """
+        return cls(**values)
 
     @classmethod
     def from_plain(cls, data: Mapping[str, object]) -> Self:

@@ -106,8 +106,8 @@ class TPDRSegConfig(FrozenConfig):
         if across**2 > _MOST_TILES or (across * tile) ** 2 > _MOST_TILED:
             raise ValueError(
                 f"inference.working_diameter of {side} cuts a photograph into {across**2} tiles of "
-                f"{tile} pixels; at most {_MOST_TILES}, of {_MOST_TILED} pixels together, are allowed. "
-                f"Choose a smaller one or less inference.tile_overlap."
+                f"{tile} pixels; at most {_MOST_TILES}, of {_MOST_TILED} pixels together, are "
+                f"allowed. Choose a smaller one or less inference.tile_overlap."
             )
         return self
 

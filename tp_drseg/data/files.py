@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tp_drseg._runtime.names import NameMap, name_key
+from tp_drseg._runtime.text import visible
 from tp_drseg.errors import DataError, ImageError
 from tp_drseg.images import IMAGE_SUFFIXES, hash_file
 
@@ -172,6 +173,7 @@ def refuse(problems: Sequence[str]) -> None:
     Raises:
         DataError: There are some; the message has a line for each.
     """
+    problems = [visible(problem) for problem in problems]  # names in them make no lines
     if len(problems) == 1:
         raise DataError(problems[0])
     if problems:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tp_drseg._runtime.text import visible
 from tp_drseg.data.files import file_sha256, files_by_stem
 from tp_drseg.data.masks import MaskFile, read_ignored, read_mask
 from tp_drseg.errors import DataError
@@ -28,7 +29,9 @@ class Sample:
     """One photograph and the mask files of its lesions. Nothing is opened until it is asked for.
 
     Attributes:
-        name: Unique in its data set: in most, the stem of the image file.
+        name: Unique in its data set: in most, the stem of the image file. What is not seen in it
+            (control characters, bytes that are no Unicode) is escaped, so that tables, reports and
+            a checkpoint's record of what it learned from can hold it.
         image: The photograph.
         masks: Lesion catalog name to mask file. ``None`` is a lesion that was annotated and is
             absent (its mask is all zero); a lesion that is not a key was not annotated.
@@ -41,6 +44,9 @@ class Sample:
     masks: Mapping[str, MaskFile | None]
     disc: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", visible(self.name))
 
     @cached_property
     def sha256(self) -> str:

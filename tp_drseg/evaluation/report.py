@@ -10,6 +10,7 @@ from pathlib import Path
 from tp_drseg import __version__
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_text
+from tp_drseg._runtime.text import visible
 from tp_drseg.evaluation.convention import area_name, conventions
 from tp_drseg.evaluation.gallery import MARKED, TRUTH, Exhibit, Gallery
 from tp_drseg.evaluation.held_out import HeldOut
@@ -60,7 +61,11 @@ def write_report(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
     )
     template = environment.from_string(
         (files("tp_drseg.evaluation") / "report.html").read_text(encoding="utf-8")
@@ -82,6 +87,13 @@ def write_report(
         marked=_css(MARKED),
     )
     write_text(path, page)
+
+
+def _shown(value: object) -> object:
+    """Return a value as the page shows it: in names, what is not seen is escaped."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return visible(value)
 
 
 def _section(evaluation: Evaluation) -> dict[str, object]:

@@ -9,6 +9,7 @@ written, or was about to, is known by its hash. Nothing else is ever removed or 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import stat
@@ -28,6 +29,7 @@ from tp_drseg._runtime.files import (
     set_aside,
     write_bytes,
 )
+from tp_drseg._runtime.json_text import parse_json
 from tp_drseg.errors import OutputError
 from tp_drseg.folder.record import ImageRecord, WrittenFile
 
@@ -72,7 +74,11 @@ class RecordStore:
             ValueError: It is damaged, or not the record of the photograph that it is named after.
         """
         try:
-            record = ImageRecord.model_validate_json(read_regular(path, _LARGEST_RECORD))
+            text = read_regular(path, _LARGEST_RECORD).decode("utf-8")
+            plain = parse_json(text, "it", error=OutputError)
+            record = ImageRecord.model_validate_json(json.dumps(plain))
+        except (UnicodeDecodeError, OutputError) as error:
+            raise ValueError(f"The record is damaged ({str(error).rstrip('.')}).") from error
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "the whole"

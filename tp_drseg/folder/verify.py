@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from tp_drseg._runtime.confined import confined, read_regular
+from tp_drseg._runtime.json_text import parse_json
 from tp_drseg.errors import OutputError
 from tp_drseg.export.csv import csv_bytes
 from tp_drseg.folder.names import (
@@ -29,6 +30,8 @@ from tp_drseg.folder.store import RecordStore
 from tp_drseg.folder.tables import LESION_COLUMNS, lesion_rows
 from tp_drseg.folder.verify_reviews import review_files, review_problems
 from tp_drseg.images.dicom.head import is_dicom
+
+_LARGEST_TABLE: Final = 256 << 20  # bytes; a line is some 200
 
 
 @dataclass(frozen=True)
@@ -144,18 +147,23 @@ def _table_problems(out: Path, records: list[ImageRecord]) -> list[Problem]:
     readers: dict[str, Callable[[bytes], str | None]] = {
         LESIONS_TABLE: lambda data: None if data == expected else "It differs from the records.",
         PHOTOGRAPHS_TABLE: lambda data: _missing(data, records),
-        RUN_FILE: lambda data: None if isinstance(json.loads(data), dict) else "It is damaged.",
+        RUN_FILE: _damage_of_log,
     }
     for name, look in readers.items():
         try:
-            what = look(read_regular(out / name, 1 << 31))
+            what = look(read_regular(out / name, _LARGEST_TABLE))
         except FileNotFoundError:
             what = "It is missing."
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, OutputError) as error:
             what = f"It is damaged ({error})."
         if what is not None:
             problems.append(Problem(name, what))
     return problems
+
+
+def _damage_of_log(data: bytes) -> str | None:
+    found = parse_json(data.decode("utf-8"), "It", error=OutputError)
+    return None if isinstance(found, dict) else "It is damaged."
 
 
 def _missing(data: bytes, records: list[ImageRecord]) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.reliability.faults import (
     changes,
+    clock,
     disks,
     locks,
     names,
@@ -17,7 +18,7 @@ from benchmarks.reliability.faults import (
 from benchmarks.reliability.faults.ground import Ground
 from benchmarks.reliability.findings import Findings
 
-_THEMES = (disks, places, changes, locks, records, names, resources, signals)
+_THEMES = (disks, places, changes, clock, locks, records, names, resources, signals)
 
 
 def faults(work: Path, count: int, seed: int) -> Findings:

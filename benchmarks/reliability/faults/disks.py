@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from benchmarks.reliability.child import in_child
-from benchmarks.reliability.drawn import write_photographs
+from benchmarks.reliability.drawn import fundus, write_photographs
 from benchmarks.reliability.faults.ground import Ground, check_refused, check_whole, counts
 from benchmarks.reliability.findings import Findings
+from tp_drseg.export import save_map, save_mask, save_picture
 
 _SMALL = 4096
 """Bytes of the smallest files that are looked at; below are records."""
@@ -22,6 +27,7 @@ _SMALL = 4096
 def measure(ground: Ground, found: Findings) -> None:
     """Run where there is room for a part of the results alone."""
     _limited_files(ground, found)
+    _limited_pictures(ground, found)
     place = ground.fresh("disk")
     place.mkdir()
     if not _can_mount(place):
@@ -29,6 +35,9 @@ def measure(ground: Ground, found: Findings) -> None:
         return
     for size in range(100, 1000, 30):
         _full_disk(ground, place, size, found)
+    with _mounted(place, 400, "ro"):
+        ended = in_child(partial(counts, ground.source, place / "out"))
+        check_refused(ended, "a disk that is read-only", found)
 
 
 def _full_disk(ground: Ground, place: Path, size: int, found: Findings) -> None:
@@ -68,6 +77,35 @@ def _limited_files(ground: Ground, found: Findings) -> None:
         check_whole(out, what, found)
 
 
+def _limited_pictures(ground: Ground, found: Findings) -> None:
+    """Pictures outside of a folder run: whole, or not there."""
+    pixels, folder = fundus(300, 200), ground.fresh("pictures")
+    folder.mkdir()
+    saves: dict[str, Callable[[Path], object]] = {
+        **{
+            f"picture{ending}": partial(save_picture, Image.fromarray(pixels))
+            for ending in (".jpg", ".png", ".tif")
+        },
+        "mask.png": partial(save_mask, pixels[..., 0] > 99),
+        "map.png": partial(save_map, pixels[..., 0].astype(np.float32) / 255),
+    }
+    for name, save in saves.items():
+        path, what = folder / name, f"{name} of too few bytes"
+        save(path)
+        length = path.stat().st_size
+        path.unlink()
+
+        def limit(length: int = length) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (length - 20, length - 20))
+
+        ended = in_child(partial(save, path), before=limit)
+        found.count("limited_pictures")
+        is_typed = ended.raised is not None and ended.raised.is_typed
+        found.check(is_typed, f"{what}: {ended.verdict}")
+        found.check(not list(folder.iterdir()), f"{what}: something is there")
+
+
 def _can_mount(place: Path) -> bool:
     if not sys.platform.startswith("linux"):
         return False
@@ -79,8 +117,8 @@ def _can_mount(place: Path) -> bool:
 
 
 @contextmanager
-def _mounted(place: Path, kilobytes: int) -> Iterator[None]:
-    _mount(place, kilobytes)
+def _mounted(place: Path, kilobytes: int, *more: str) -> Iterator[None]:
+    _mount(place, kilobytes, *more)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.reliability.child import Ended, in_child
 from benchmarks.reliability.drawn import write_photographs
 from benchmarks.reliability.findings import Findings
-from benchmarks.reliability.results import content, differences, half_written, leftovers
+from benchmarks.reliability.results import content, differences, finished, half_written, leftovers
 from benchmarks.reliability.stand_in import StandIn, run
 
 _NOBODY = 65534
@@ -45,6 +45,11 @@ class Ground:
         # in this process: one without rights could not import what is needed only then
         counts(source, work / "whole")
         return cls(work, source, content(work / "whole"), random.Random(seed))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the photographs, of which each has a record."""
+        return sorted(finished(self.work / "whole"))
 
     def fresh(self, name: str) -> Path:
         """Return a path below `work` where nothing is."""

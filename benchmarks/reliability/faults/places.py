@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def measure(ground: Ground, found: Findings) -> None:
     for out in (closed, closed / "out"):
         ended = in_child(partial(counts, ground.source, out), before=give_up)
         check_refused(ended, f"{out.name} may not be written", found)
+    _closed_records(ground, give_up, found)
     source, out = ground.copy("unreadable"), ground.fresh("unreadable-out")
     out.mkdir()
     out.chmod(0o777)
@@ -43,6 +45,18 @@ def measure(ground: Ground, found: Findings) -> None:
     is_right = done == 8 and ended.value is not None and len(ended.value[2]) == 2
     what = "a photograph and a sub-folder that may not be read"
     found.check(is_right, f"{what}: {ended.value}, {ended.verdict}")
+
+
+def _closed_records(ground: Ground, give_up: Callable[[], None], found: Findings) -> None:
+    """Records that may not be replaced stop a run, and nothing of the older one is lost."""
+    out = ground.fresh("closed-records")
+    shutil.copytree(ground.work / "whole", out)
+    for path in (out, *out.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    (out / ".tp-drseg" / "images").chmod(0o555)
+    again = partial(counts, ground.source, out, None, True)
+    check_refused(in_child(again, before=give_up), "records may not be replaced", found)
+    check_whole(out, "records may not be replaced", found)
 
 
 def _in_the_way(ground: Ground, found: Findings) -> None:
