@@ -119,7 +119,7 @@ def test_data_sets_have_it_for_photographs_and_masks(photograph: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::tp_drseg.errors.FundusWarning")
 def test_evaluation_has_it(photograph: Path, small_model: TPDRSeg) -> None:
-    sample = Sample("eye", photograph, {small_model.catalog.names[0]: None}, PIXELS - 1)
+    sample = Sample("eye", photograph, {small_model.catalog.names[0]: None}, max_pixels=PIXELS - 1)
     with pytest.raises(ImageError, match=f"more than {PIXELS - 1} pixels"):
         evaluate(small_model, [sample], bootstrap=0)
 
@@ -128,7 +128,7 @@ def test_files_of_a_data_set_are_hashed_up_to_it(tmp_path: Path) -> None:
     path = tmp_path / "eye.png"
     with path.open("wb") as file:
         file.truncate(file_limit(1000) + 1)
-    sample = Sample("eye", path, {}, 1000)
+    sample = Sample("eye", path, {}, max_pixels=1000)
     with pytest.raises(DataError, match="bytes or more, and at most"):
         _ = sample.sha256
     with pytest.raises(DataError, match="bytes or more, and at most"):

@@ -51,10 +51,12 @@ def _value_cases() -> dict[str, Damage]:
         f"{_CLIP}.text_cfg.hf_model_name": ["somebody/model"],
         f"{_CLIP}.text_cfg.hf_tokenizer_name": ["somebody/model"],
         "inference.working_diameter": [1, 4096, 4097, 20_000, 10**9],
+        "inference.whole_field": [True, 1, "yes"],
         "inference.tile_overlap": [0.75, 0.9999, 1, -1],
         "inference.text": ["other", 3],
         "inference.operating_points.microaneurysm.threshold": [2, -1, 0, 1e-300, "0.5"],
         "provenance.facts": [{"a": [[[["x"]]]], "b": {"c": {"d": 1}}}, "x" * _HUGE],
+        "inference": [{"working_diameter": 2560, "whole_field": True}],
         "provenance.parent": ["x\x1b[2J\nError: forged"],
         "lesions.lesions": [[], [{}] * 1000],
     }

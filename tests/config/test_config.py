@@ -401,12 +401,12 @@ def test_giants_are_refused_before_they_are_built(small_config: TPDRSegConfig) -
 
 
 def test_a_whole_field_that_the_encoder_cannot_see_at_once(make_config: Any) -> None:
-    whole = {"whole_field": True, "working_diameter": 4096}
+    whole = {"whole_field": True, "working_diameter": 2560}
     assert make_config(**whole).inference.whole_field
     with pytest.raises(ConfigError, match="tiny_vit, not vit"):
         make_config("vit", **whole)
-    with pytest.raises(ConfigError, match="4112 is too much"):
-        make_config(**whole | {"working_diameter": 4112})
+    with pytest.raises(ConfigError, match="2576 is too much"):
+        make_config(**whole | {"working_diameter": 2576})
 
 
 VIT_TEXT: dict[str, JsonValue] = {

@@ -35,7 +35,7 @@ A field that is new in this version and does not change what the weights compute
 """
 
 _MOST_TILES = 4096
-_LARGEST_FIELD = 4096  # what a network sees at once takes some 0.5 GB a megapixel
+_LARGEST_FIELD = 2560  # what a network sees at once takes some 0.5 GB a megapixel
 _MOST_TILED = 1 << 26  # pixels in all tiles together: some minutes on two processor cores
 
 StorageDtype = Literal["float32", "float16", "bfloat16"]

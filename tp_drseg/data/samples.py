@@ -76,7 +76,7 @@ def read_lesion_free(
     """
     absent = tuple(lesions)
     return [
-        Sample(name, image, dict.fromkeys(absent), max_pixels)
+        Sample(name, image, dict.fromkeys(absent), max_pixels=max_pixels)
         for name, image in sorted(files_by_stem(Path(folder)).items())
     ]
 

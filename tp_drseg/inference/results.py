@@ -15,7 +15,7 @@ from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_bytes
 from tp_drseg.errors import LesionError
 from tp_drseg.export import Layer, add_legend, draw_layers, lesion_colour, save_picture
-from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images import MAX_PIXELS, file_limit
 from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
 from tp_drseg.images.source import FileBytes, read_file
 from tp_drseg.inference.result import Segmentation, to_png

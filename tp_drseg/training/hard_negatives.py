@@ -63,9 +63,9 @@ def _marks(model: TPDRSeg, sample: Sample, folder: Path) -> Tensor:
             return _checked(load_file(path))
         except (SafetensorError, OSError, ValueError) as error:
             logger.warning("%s is damaged (%s): the photograph is segmented anew", path, error)
-    fundus = read_fundus(sample.image)
+    fundus = read_fundus(sample.image, max_pixels=sample.max_pixels)
     marked = np.zeros(fundus.field_of_view.mask.shape, dtype=np.bool_)
-    for result in model.segment_many(sample.image):
+    for result in model.segment_many(sample.image, max_pixels=sample.max_pixels):
         marked |= result.probability >= _SUSPECTED
     share = Frame.fit(fundus.field_of_view, _SIDE).apply_mask(marked)
     marks = torch.from_numpy(pad_to_square(share, _SIDE)).contiguous()

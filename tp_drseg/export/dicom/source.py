@@ -12,8 +12,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from tp_drseg.errors import ImageError
-from tp_drseg.images import Acquisition
-from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images import MAX_PIXELS, Acquisition, file_limit
 from tp_drseg.images.dicom.acquisition import acquisition_of
 from tp_drseg.images.dicom.head import is_dicom
 from tp_drseg.images.dicom.header import Header, parse
