@@ -15,6 +15,7 @@ from tp_drseg.export.dicom.seg import SegmentationType
 from tp_drseg.export.dicom.source import read_source_header
 from tp_drseg.folder.failure import reason_of
 from tp_drseg.folder.segmenter import Segmenter
+from tp_drseg.images import MAX_PIXELS
 from tp_drseg.images.read import read_source
 from tp_drseg.images.source import read_file
 from tp_drseg.inference.dicom import encode_dicom
@@ -157,7 +158,7 @@ class Node:
     def _results(self, name: str) -> dict[str, bytes]:
         file = read_file(self.queue.path(name), LARGEST, what="photograph")
         header = read_source_header(file)
-        session = self.model.open_quietly(read_source(file).pixels)
+        session = self.model.open_quietly(read_source(file).pixels, max_pixels=MAX_PIXELS)
         session.prepare()
         results = session.segment_many(self.service.prompts)
         session.close()

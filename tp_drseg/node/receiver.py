@@ -11,7 +11,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tp_drseg._runtime.text import one_line
 from tp_drseg.errors import NetworkError, OutputError
-from tp_drseg.images.decode import MAX_PIXELS, file_limit
+from tp_drseg.images import MAX_PIXELS, file_limit
 from tp_drseg.images.dicom import head as heads
 from tp_drseg.images.dicom.pixels import TRANSFER_SYNTAXES
 from tp_drseg.node.queue import Queue
