@@ -90,3 +90,31 @@ def test_tiny_vit_with_timm_s_own_attention() -> None:
             module.attention_bias_cache.clear()
     with torch.no_grad():
         torch.testing.assert_close(body.forward_features(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tiny_vit_learns_as_with_timm_s_own_attention() -> None:
+    """Where a gradient is asked for, processors take another way to the same answer."""
+    torch.manual_seed(0)
+    module = tiny_vit.Attention(64, 16, 4, attn_ratio=1, resolution=(7, 7))
+    module.eval()  # which gives nothing back
+    nn.init.normal_(module.attention_biases)
+    module.attention_biases.requires_grad_(False)
+    x = torch.randn(6, 49, 64)
+    found = []
+    for kind in (tiny_vit.Attention, attention.TinyViTAttention):
+        module.__class__ = kind
+        module.attention_bias_cache.clear()
+        module.zero_grad()
+        own = x.clone().requires_grad_()
+        answer = module(own)
+        answer.square().sum().backward()
+        found.append([answer.detach(), own.grad, module.qkv.weight.grad, module.norm.bias.grad])
+    for expected, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    # a frozen module after one that learns too, and without a gradient the fused kernel as before
+    module.requires_grad_(False)
+    own = x.clone().requires_grad_()
+    module(own).square().sum().backward()
+    torch.testing.assert_close(own.grad, found[0][1], rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), found[0][0], rtol=1e-4, atol=1e-4)

@@ -102,7 +102,22 @@ class TinyViTAttention(tiny_vit.Attention):  # type: ignore[misc]
     """timm's `Attention` of TinyViT, its bias in the shape that PyTorch's fused kernels take.
 
     Given one of three dimensions, PyTorch falls back to a way that holds all scores in memory.
+    Training on a processor does so on purpose: for windows of 49 places the backward pass of the
+    fused kernel takes ten times as long.
     """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attention within each window, `(B, N, C)` to the same shape."""
+        learns = torch.is_grad_enabled() and (x.requires_grad or self.qkv.weight.requires_grad)
+        if x.device.type != "cpu" or not learns:
+            return super().forward(x)  # type: ignore[no-any-return]
+        batch, places, _ = x.shape
+        qkv = self.qkv(self.norm(x)).view(batch, places, self.num_heads, -1).transpose(1, 2)
+        query, key, value = qkv.split([self.key_dim, self.key_dim, self.val_dim], dim=-1)
+        scores = (query * self.scale) @ key.transpose(-2, -1)
+        weights = (scores + self.get_attention_biases(x.device)).softmax(dim=-1)
+        attended = weights.to(value.dtype) @ value
+        return self.proj(attended.transpose(1, 2).reshape(batch, places, -1))  # type: ignore[no-any-return]
 
     def get_attention_biases(self, device: torch.device) -> Tensor:
         """`(1, heads, N, N)`, for windows of N places."""
