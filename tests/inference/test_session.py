@@ -311,7 +311,8 @@ def test_a_whole_field_is_the_network_on_it(
     height, width = geometry.padded_size
     assert (height, width) == (-(-geometry.frame.size[0] // 16) * 16, 160)
     clip = clip_features(network.explicit_prior, geometry.clip_pixels, geometry.clip_inside)
-    prior = clip.priors(network.explicit_prior, [model.config.prompt_texts("EX")])
+    texts = model.config.prompt_texts("EX")
+    prior = clip.priors(network.explicit_prior, [texts], ["hard exudate"])
     grown = torch.nn.functional.interpolate(prior, (150, 150), mode="bilinear")
     padded = torch.nn.functional.pad(grown, (0, 10, 0, 10))[..., :height, :]
     cells = torch.nn.functional.avg_pool2d(padded, 16)
