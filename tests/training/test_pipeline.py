@@ -146,12 +146,14 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> No
 
 @pytest.fixture
 def start(config: RunConfig, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """`start(launcher, out, **changes)`: `tp-drseg train` in a process of its own."""
+    """`start(launcher, out, run=config, **changes)`: `tp-drseg train` in its own process."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(launcher: list[str], out: Path, **changes: Any) -> subprocess.Popen[str]:
+    def begin(
+        launcher: list[str], out: Path, run: RunConfig = config, **changes: Any
+    ) -> subprocess.Popen[str]:
         path = tmp_path / "run.yaml"
-        write_run(config.replace(training=changes), path)
+        write_run(run.replace(training=changes), path)
         line = [sys.executable, *launcher, "-m", "tp_drseg", "train", str(path), "--out", str(out)]
         process = subprocess.Popen(
             line, env=ENVIRONMENT, cwd=tmp_path, text=True, stdout=subprocess.PIPE,
@@ -185,6 +187,49 @@ def test_kill_9_and_going_on(
     assert read_table(out / "loss.csv") == read_table(done / "loss.csv")
     assert read_table(out / "metrics.csv") == read_table(done / "metrics.csv")
     assert (out / "run.yaml").read_text() == (done / "run.yaml").read_text()
+
+
+@pytest.fixture
+def without_masks(shared: Path, config: RunConfig, tmp_path: Path) -> RunConfig:
+    """The same on photographs without masks too, with all that may be made of them."""
+    grades = tmp_path / "grades.csv"
+    grades.write_text("image,retinopathy_grade\nhealthy6.png,2\nhealthy7.png,0\nhealthy8.png,3")
+    return config.replace(
+        data={
+            "lesion_free": None, "unlabelled": (str(shared / "data" / "healthy"),),
+            "grades": str(grades), "marked_by": str(shared / "parent"), "unlabelled_held_out": 3,
+        },
+        training={
+            "unlabelled_share": 0.6, "hard_negatives": 0.5, "lesion_free_share": 0.4,
+            "camera": 1.0, "ema_schedule": "cosine", "teacher_weight": 1.0, "paste_weight": 1.0,
+        },
+    )  # fmt: skip
+
+
+def test_photographs_without_masks(
+    without_masks: RunConfig, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """What was learned from and what was kept out is on record; killed, it ends as it would."""
+    model = run(without_masks, tmp_path / "straight")
+    learned = {p.name for p in model.config.provenance.photographs}
+    assert {"healthy7", "healthy8"} <= learned and "healthy6" not in learned
+    assert "healthy6" in str(model.config.provenance.facts["Kept out"])
+    assert "1 without masks" in (tmp_path / "straight" / "model" / "README.md").read_text()
+    assert len(list((tmp_path / "straight" / "marks").iterdir())) == 1
+    rows = read_table(tmp_path / "straight" / "loss.csv")
+    assert any("healthy8+eye" in row["names"] for row in rows)
+    assert not any("healthy6" in row["names"] for row in rows)
+
+    out = tmp_path / "out"
+    process = start([], out, run=without_masks)
+    wait_for(lambda: steps_done(out) > 0, process)
+    process.kill()
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output
+    run(without_masks, out)
+    found, expected = weights(out), weights(tmp_path / "straight")
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    assert read_table(out / "loss.csv") == rows
 
 
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
