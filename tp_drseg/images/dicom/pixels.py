@@ -21,7 +21,7 @@ from tp_drseg.images.dicom.rle import unpack_frame
 from tp_drseg.images.source import FileBytes
 
 _NATIVE: Final = (heads.IMPLICIT_LITTLE, heads.EXPLICIT_LITTLE, heads.DEFLATED)
-_JPEG: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
+_JPEG: Final = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 55))
 _PLUGINS: Final = {  # of pydicom's: the one that reads all depths
     "1.2.840.10008.1.2.4.57": "gdcm",
     "1.2.840.10008.1.2.4.70": "gdcm",
