@@ -202,6 +202,10 @@ def test_other_kinds_of_photographs_and_no_eye() -> None:
     made = datasets(findings(dataset))
     region = made[".seg.dcm"].SegmentSequence[0].AnatomicRegionSequence[0]
     assert "AnatomicRegionModifierSequence" not in region
+    found = findings(dataset)
+    segmentation = highdicom.seg.segread(io.BytesIO(encode_findings(found)[".seg.dcm"]))
+    masks = segmentation.get_pixels_by_source_instance([dataset.SOPInstanceUID])
+    np.testing.assert_array_equal(masks[0], np.stack([one.mask for one in found.lesions], axis=-1))
 
 
 def test_a_photograph_that_is_not_dicom_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import subprocess
 import sys
 import zlib
@@ -26,6 +27,7 @@ from tests.support.dicom_files import BIRTH, NAME, PATIENT, compressed, eye, pho
 from tp_drseg._runtime import extras
 from tp_drseg.errors import ImageError, MissingExtraError
 from tp_drseg.images import read_image
+from tp_drseg.images.dicom import pixels
 
 BASELINE, EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
 ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
@@ -182,8 +184,6 @@ WHOLE = {
     "native": written(photograph(EYE)),
     "deflated": written(photograph(EYE), DeflatedExplicitVRLittleEndian),
     "RLE": encoded(RLELossless),
-    "JPEG-LS": encoded(JPEGLSLossless),
-    "JPEG 2000": encoded(JPEG2000Lossless),
     "JPEG": compressed(EYE, BASELINE, jpeg(EYE)),
 }
 
@@ -206,6 +206,24 @@ def test_damage_is_an_image_or_our_error(
         assert not any(secret in str(error) for secret in (NAME, PATIENT, BIRTH))
     else:
         assert pixels.ndim == 3 and pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_damage_that_a_decoder_of_its_own_process_meets(syntax: str) -> None:
+    whole, draw = encoded(syntax), random.Random(0)
+    for _ in range(5):
+        data = bytearray(whole)
+        data[draw.randrange(900, len(data))] = draw.randrange(256)
+        try:
+            assert read_image(bytes(data[: draw.randrange(2000, len(data))])).shape == EYE.shape
+        except ImageError:
+            continue
+
+
+def test_a_decoder_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "_SECONDS", 0.01)
+    with pytest.raises(ImageError, match="not decoded within"):
+        read_image(encoded(JPEGLSLossless))
 
 
 def test_nothing_is_converted_that_could_be_told(recwarn: pytest.WarningsRecorder) -> None:

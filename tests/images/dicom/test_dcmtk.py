@@ -114,12 +114,12 @@ def test_what_dcmtk_has_broken(kind: str, native: Path) -> None:
 
 @pytest.mark.parametrize("line", [["dcmcjpeg", "+e1"], ["dcmcjpeg", "+el"]])
 def test_damaged_lossless_jpeg(line: list[str], native: Path, tmp_path: Path) -> None:
-    """Its decoder is written in C++: whatever it is given, an image or our error comes out."""
+    """Its decoder ends its process at such data: an image or our error comes out all the same."""
     made = tmp_path / "made"
     run(*line, native, made)
     whole = made.read_bytes()
     draw = random.Random(0)
-    for _ in range(60):
+    for _ in range(8):  # each in a process of its own
         data = bytearray(whole)
         for _ in range(draw.randrange(1, 6)):
             data[draw.randrange(900, len(data))] = draw.randrange(256)

@@ -21,6 +21,7 @@ from tp_drseg.export.dicom.equipment import (
     parameters,
 )
 from tp_drseg.export.dicom.findings import RESEARCH_NOTICE, Finding, Findings
+from tp_drseg.images.dicom.head import MULTI_FRAME_CLASSES
 
 SegmentationType = Literal["binary", "fractional"]
 SERIES_NUMBER: Final = 9001
@@ -108,7 +109,7 @@ def _description(
 
 
 def _refer(result: Dataset, findings: Findings) -> None:
-    """Let each frame name the photograph's one frame, and the series be named as viewers want."""
+    """Let each frame name the photograph's one frame, where that is counted, and the series."""
     source = findings.source
     image = Dataset()
     image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = (
@@ -121,4 +122,7 @@ def _refer(result: Dataset, findings: Findings) -> None:
     for frame in result.PerFrameFunctionalGroupsSequence:
         for derivation in frame.DerivationImageSequence:
             for item in derivation.SourceImageSequence:
-                item.ReferencedFrameNumber = 1
+                if findings.source.sop_class in MULTI_FRAME_CLASSES:
+                    item.ReferencedFrameNumber = 1
+                elif "ReferencedFrameNumber" in item:
+                    del item.ReferencedFrameNumber

@@ -33,6 +33,13 @@ PHOTOGRAPH_CLASSES: Final = {
 }
 """Storage classes that a photograph of a fundus may have."""
 
+MULTI_FRAME_CLASSES: Final = frozenset(
+    kind
+    for kind, name in PHOTOGRAPH_CLASSES.items()
+    if name.startswith(("Ophthalmic", "Video", "Multi-frame"))
+)
+"""Those of them whose frames have numbers, even where there is one."""
+
 _LONG: Final = {b"OB", b"OW", b"UN", b"SQ", b"UT", b"OF", b"OD", b"OL", b"UC", b"UR"}
 # what a file begins with where an old device left the preamble out: group 2, or 8
 _FIRST: Final = {2: (0, 1, 2), 8: (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)}

@@ -52,10 +52,13 @@ class Header:
 
     def text(self, keyword: str) -> str:
         """Return a value as text, in the file's own characters, padding left out."""
-        raw = self.raw(keyword)
-        if not raw.isascii() or b"\x1b" in raw:
-            return decode_bytes(raw, self._encodings(), _SPLITS).strip(" \0")
-        return raw.decode("ascii").strip(" \0")
+        raw, encodings = self.raw(keyword), self._encodings()
+        if b"\x1b" in raw and len(encodings) > 1:
+            try:
+                return decode_bytes(raw, encodings, _SPLITS).strip(" \0")
+            except Exception:  # escape sequences that are none make pydicom raise nearly anything
+                return raw.decode("ascii", "replace").strip(" \0")
+        return raw.decode(encodings[0], "replace").strip(" \0")
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return the values of an element that may have several."""

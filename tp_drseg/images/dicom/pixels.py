@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.encaps import encapsulate, get_frame
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
 
 from tp_drseg.errors import ImageError
@@ -32,6 +36,8 @@ _PLUGINS: Final = {  # of pydicom's: the one that reads all depths
 }
 TRANSFER_SYNTAXES: Final = (*_NATIVE, heads.EXPLICIT_BIG, *_JPEG, *_PLUGINS, str(RLELossless))
 """How a photograph may be written."""
+
+_SECONDS: Final = 60  # for a frame; the largest takes a few
 
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOUR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -178,23 +184,44 @@ def _jpeg(frame: bytes, layout: Layout, name: str, max_pixels: int) -> Image.Ima
 
 
 def _by_plugin(frame: bytes, parsed: Parsed, layout: Layout) -> NDArray[Any]:
-    options: dict[str, Any] = {
-        "rows": layout.height,
-        "columns": layout.width,
-        "number_of_frames": 1,
-        "samples_per_pixel": layout.samples,
-        "bits_allocated": layout.allocated,
-        "bits_stored": layout.stored,
-        "photometric_interpretation": layout.photometric,
-        "pixel_representation": 0,
-        "planar_configuration": int(layout.is_planar),
-        "pixel_keyword": "PixelData",
+    """Decode a frame in a process of its own, see `decoder.py`.
+
+    Raises:
+        ValueError: The process ended without a picture, or did not end.
+    """
+    asked = {
+        "syntax": parsed.transfer_syntax,
+        "plugin": _PLUGINS[parsed.transfer_syntax],
+        "options": {
+            "rows": layout.height,
+            "columns": layout.width,
+            "number_of_frames": 1,
+            "samples_per_pixel": layout.samples,
+            "bits_allocated": layout.allocated,
+            "bits_stored": layout.stored,
+            "photometric_interpretation": layout.photometric,
+            "pixel_representation": 0,
+            "planar_configuration": int(layout.is_planar),
+            "pixel_keyword": "PixelData",
+        },
     }
-    values, _ = get_decoder(parsed.transfer_syntax).as_array(
-        encapsulate([frame], has_bot=False),
-        index=0,
-        raw=True,
-        decoding_plugin=_PLUGINS[parsed.transfer_syntax],
-        **options,
-    )
-    return values
+    program = Path(__file__).with_name("decoder.py")
+    try:
+        values = subprocess.run(
+            [sys.executable, "-P", str(program)],  # not from the program's folder, but as ours
+            input=json.dumps(asked).encode() + b"\n" + frame,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            timeout=_SECONDS,
+            check=True,
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        raise ValueError("its compressed picture is damaged") from error
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"its picture is not decoded within {_SECONDS} seconds") from error
+    count = layout.height * layout.width * layout.samples
+    if len(values) != count * layout.dtype.itemsize:
+        raise ValueError("its compressed picture has other bits than its header says")
+    shape = (layout.height, layout.width, layout.samples)
+    return np.frombuffer(values, layout.dtype).reshape(shape[: 2 if layout.samples == 1 else 3])
