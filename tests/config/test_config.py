@@ -67,6 +67,7 @@ def test_round_trip_of_every_field(make_config: Any) -> None:
         text="name",
         working_diameter=96,
         whole_field=True,
+        accurate=True,
         tile_overlap=0.25,
         operating_points={
             "hard exudate": OperatingPoint(

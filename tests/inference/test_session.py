@@ -274,7 +274,7 @@ def test_what_is_kept_is_bounded(
     with model.load_image(lesions) as session:
         found = [session.segment(prompt).probability for prompt in prompts]
         again = [session.segment(prompt).probability for prompt in prompts]
-        kept = session._tile_logits
+        (kept,) = session._tile_logits.values()
         assert kept._images.size + kept._prompted.size + kept._logits.size <= limit
         assert kept._logits.size > 0
     for one, other in zip(found, again, strict=True):

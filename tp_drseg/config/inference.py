@@ -49,6 +49,8 @@ class InferenceConfig(FrozenConfig):
             which a `tiny_vit` can. Without it a frame that is larger than the image size of the
             architecture is cut into overlapping tiles.
         tile_overlap: Overlap of neighbouring tiles as a share of their side, in [0, 0.75].
+        accurate: Whether the network is asked about the photograph's mirror images too, and its
+            answers are averaged: four times the work, see `docs/performance.md`.
         text: Whether a lesion is prompted by its explicit descriptions or by its name alone.
         operating_points: Operating point by lesion name.
 
@@ -62,6 +64,7 @@ class InferenceConfig(FrozenConfig):
     working_diameter: Annotated[int, Field(ge=32, le=4096)] = 1024
     whole_field: bool = False
     tile_overlap: Annotated[float, Field(ge=0, le=0.75)] = 0.125
+    accurate: bool = False
     text: TextKind = "description"
     operating_points: Mapping[str, OperatingPoint] = Field(default_factory=dict)
 

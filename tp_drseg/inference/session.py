@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.images import MAX_PIXELS, FieldOfView, ImageSource, read_fundus
 from tp_drseg.inference.geometry import Geometry
+from tp_drseg.inference.mirrors import AS_IT_IS, MIRRORS, Mirror
 from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
 from tp_drseg.inference.request import (
@@ -202,25 +203,38 @@ class ImageSession:
         priors: Tensor,
         placed: Sequence[PlacedPoints | None],
     ) -> Tensor:
+        """Return the mean over the photograph and, in the accurate mode, its mirror images."""
+        cells = prior_cells(priors)
+        answers = (
+            mirror.values(self._probability_of(mirror, prompts, mirror.values(cells), placed))
+            for mirror in self._tile_logits
+        )
+        total = next(answers)
+        for answer in answers:
+            total += answer
+        return total.div_(len(self._tile_logits))
+
+    def _probability_of(
+        self,
+        mirror: Mirror,
+        prompts: Sequence[TextPrompt],
+        cells: Tensor,
+        placed: Sequence[PlacedPoints | None],
+    ) -> Tensor:
         """Blend the tiles' logits and scale them up, then take the sigmoid."""
-        tiles, cells = self.geometry.tiles, prior_cells(priors)
+        ask, image = self._tile_logits[mirror], mirror.values(self._working_image)
+        tiles, size = ask.tiles, self.geometry.padded_size
+        places = [None if own is None else mirror.points(own, size) for own in placed]
         logits = []
         for number, corner in enumerate(tiles.corners):
             if self.watch is not None:
-                self.watch(number, len(tiles.corners))
-            points = [None if own is None else own.in_tile(corner, tiles.shape) for own in placed]
-            logits.append(
-                self._tile_logits(
-                    number,
-                    self._working_image,
-                    prompts,
-                    cells,
-                    [None if own is None else own.to(self.network.device) for own in points],
-                )
-            )
+                done = MIRRORS.index(mirror) * len(tiles.corners)
+                self.watch(done + number, len(self._tile_logits) * len(tiles.corners))
+            points = [None if own is None else own.in_tile(corner, tiles.shape) for own in places]
+            on_device = [None if own is None else own.to(self.network.device) for own in points]
+            logits.append(ask(number, image, prompts, cells, on_device))
             if not self.keep:
-                self._tile_logits.clear()
-        size = self.geometry.padded_size
+                ask.clear()
         grown = F.interpolate(tiles.blend(logits)[None], size, mode="bilinear", align_corners=False)
         return grown[0].sigmoid_()
 
@@ -236,8 +250,11 @@ class ImageSession:
         )
 
     @cached_property
-    def _tile_logits(self) -> TileLogits:
-        return TileLogits(self.network, self.geometry.tiles, KEPT_BYTES)
+    def _tile_logits(self) -> Mapping[Mirror, TileLogits]:
+        mirrors = MIRRORS if self.config.inference.accurate else (AS_IT_IS,)
+        limit = KEPT_BYTES // len(mirrors)
+        tiles = self.geometry.tiles
+        return {own: TileLogits(self.network, own.tiles(tiles), limit) for own in mirrors}
 
 
 def encode_together(sessions: Sequence[ImageSession], tiles_at_once: int) -> None:
@@ -263,4 +280,4 @@ def encode_together(sessions: Sequence[ImageSession], tiles_at_once: int) -> Non
             cut = [s.geometry.tiles.cut(s._working_image, number) for s, number in batch]
             features = batch[0][0].network.encode_image(torch.cat(cut)).split()
             for (session, number), own in zip(batch, features, strict=True):
-                session._tile_logits.keep_image_features(number, own)
+                session._tile_logits[AS_IT_IS].keep_image_features(number, own)
