@@ -208,7 +208,12 @@ class TPDRSeg:
         self.network.compile()
 
     def segment(
-        self, image: ImageSource, lesion: Asked, *, max_pixels: int = MAX_PIXELS
+        self,
+        image: ImageSource,
+        lesion: Asked,
+        *,
+        accurate: bool | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Segmentation:
         """Segment one lesion in a photograph.
 
@@ -219,6 +224,9 @@ class TPDRSeg:
                 the lesion that this fits best is asked for in these words, and the result's
                 `match` says how well it fits; or a `Prompt`, which can also point and set a
                 threshold.
+            accurate: Whether to ask about the photograph's mirror images too and take the mean of
+                the answers, which takes up to four times as long; None for what
+                `config.inference.accurate` says.
             max_pixels: Refuse a photograph of more pixels than this, before memory is taken for
                 it; see `tp_drseg.images.read_image`.
 
@@ -231,13 +239,14 @@ class TPDRSeg:
         Warns:
             FundusWarning: The image does not look like a colour fundus photograph.
         """
-        return self._segment(image, [lesion], max_pixels)[0]
+        return self._segment(image, [lesion], accurate, max_pixels)[0]
 
     def segment_many(
         self,
         image: ImageSource,
         lesions: Iterable[Asked] | None = None,
         *,
+        accurate: bool | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Segmentations:
         """Segment several lesions in a photograph; the work on the image is shared.
@@ -246,6 +255,7 @@ class TPDRSeg:
             image: See `segment`.
             lesions: Names and prompts, each lesion once; None for every lesion that the model
                 knows.
+            accurate: See `segment`.
             max_pixels: See `segment`.
 
         Raises:
@@ -254,7 +264,7 @@ class TPDRSeg:
         Warns:
             FundusWarning: See `segment`.
         """
-        return self._segment(image, lesions, max_pixels)
+        return self._segment(image, lesions, accurate, max_pixels)
 
     def segment_batch(
         self,
@@ -262,6 +272,7 @@ class TPDRSeg:
         lesions: Iterable[Asked] | None = None,
         *,
         batch_size: int | None = None,
+        accurate: bool | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Segmentations]:
         """Segment many photographs, in order; the next ones are read meanwhile.
@@ -271,6 +282,7 @@ class TPDRSeg:
             lesions: See `segment_many`.
             batch_size: Photographs that go through the encoder together; by default 4 on a
                 graphics card and 1 elsewhere. At most two batches are in memory.
+            accurate: See `segment`.
             max_pixels: See `segment`.
 
         Raises:
@@ -293,7 +305,7 @@ class TPDRSeg:
         )  # before the first photograph is read
         on_card = self.device.type == "cuda"
         sessions = open_in_turn(
-            lambda image: self._open(image, max_pixels, keep=on_card),
+            lambda image: self._open(image, max_pixels, accurate, keep=on_card),
             images,
             batch_size=batch_size or (_PHOTOGRAPHS_AT_ONCE if on_card else 1),
             tiles_at_once=_TILES_AT_ONCE if on_card else 1,
@@ -306,7 +318,9 @@ class TPDRSeg:
 
         return answers()
 
-    def load_image(self, image: ImageSource, *, max_pixels: int = MAX_PIXELS) -> ImageSession:
+    def load_image(
+        self, image: ImageSource, *, accurate: bool | None = None, max_pixels: int = MAX_PIXELS
+    ) -> ImageSession:
         """Open a photograph to ask it more than once.
 
         `with model.load_image("eye.jpg") as session: session.segment("EX")`. What has been
@@ -315,6 +329,7 @@ class TPDRSeg:
 
         Args:
             image: See `segment`.
+            accurate: See `segment`.
             max_pixels: See `segment`.
 
         Raises:
@@ -323,7 +338,7 @@ class TPDRSeg:
         Warns:
             FundusWarning: See `segment`.
         """
-        session = self._open(image, max_pixels, keep=True)
+        session = self._open(image, max_pixels, accurate, keep=True)
         _warn(session, stacklevel=3)
         return session
 
@@ -422,16 +437,30 @@ class TPDRSeg:
         return matcher(self.network.explicit_prior, self.config.lesions)
 
     def _segment(
-        self, image: ImageSource, lesions: Iterable[Asked] | None, max_pixels: int
+        self,
+        image: ImageSource,
+        lesions: Iterable[Asked] | None,
+        accurate: bool | None,
+        max_pixels: int,
     ) -> Segmentations:
         prompts = as_prompts(lesions, self.catalog, self.matcher)  # before the photograph is read
-        with self._open(image, max_pixels, keep=False) as session:
+        with self._open(image, max_pixels, accurate, keep=False) as session:
             _warn(session, stacklevel=4)
             return session.segment_many(prompts)
 
-    def _open(self, image: ImageSource, max_pixels: int, *, keep: bool) -> ImageSession:
+    def _open(
+        self,
+        image: ImageSource,
+        max_pixels: int,
+        accurate: bool | None = None,
+        *,
+        keep: bool,
+    ) -> ImageSession:
+        config = self.config
+        if accurate is not None:
+            config = config.replace(inference={"accurate": accurate})
         return ImageSession(
-            self.network, self.config, image, origin=self.origin, keep=keep, max_pixels=max_pixels
+            self.network, config, image, origin=self.origin, keep=keep, max_pixels=max_pixels
         )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,19 @@ def test_the_choice_of_hardware_reaches_the_loading(monkeypatch: pytest.MonkeyPa
         {"model_id": "org/name", "revision": "v1", "device": "cuda", "dtype": "bfloat16"},
         {"model_id": None, "revision": None, "device": "cpu", "dtype": "auto"},
     ]
+
+
+def test_the_accurate_mode_reaches_the_model(
+    monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., Any]
+) -> None:
+    from tp_drseg import TPDRSeg
+
+    monkeypatch.undo()
+    model = make_model()
+    monkeypatch.setattr(TPDRSeg, "from_pretrained", lambda *_, **__: model)
+    assert not _model.load_model(None, None, Device.cpu).config.inference.accurate
+    loaded = _model.load_model(None, None, Device.cpu, Dtype.auto, True)
+    assert loaded.config.inference.accurate
 
 
 @pytest.mark.parametrize("command", ["segment", "prior-map", "evaluate"])

@@ -26,7 +26,7 @@ def out(tmp_path: Path) -> Path:
 def test_segment(photos: Path, out: Path, loader: Loader) -> None:
     result = tp_drseg("segment", photos, "-o", out)
     assert result.exit_code == 0, result.output
-    assert loader.calls == [(None, None, Device.auto, Dtype.auto)]
+    assert loader.calls == [(None, None, Device.auto, Dtype.auto, False)]
     assert len(masks(out)) == 2 * 4
     assert len(list(out.glob("*.overlay.jpg"))) == 2 * 5
     assert len(table(out)) == 2 * 4
@@ -50,7 +50,7 @@ def test_options_reach_the_model(photos: Path, out: Path, loader: Loader) -> Non
     line += ["--dtype", "float32"]
     result = tp_drseg(*line)
     assert result.exit_code == 0, result.output
-    assert loader.calls == [("org/name", "v1", Device.cpu, Dtype.float32)]
+    assert loader.calls == [("org/name", "v1", Device.cpu, Dtype.float32, False)]
     assert loader.model.asked == [(Prompt("hard exudate", ("dots", "spots"), threshold=0.9),)]
     assert masks(out) == ["a.png.EX.mask.png"]
     assert not list(out.glob("*.jpg"))

@@ -87,6 +87,9 @@ def test_the_accurate_mode_is_the_mean_over_mirrored_photographs(
     assert inside.mean() > 0.7
     np.testing.assert_allclose(found[inside], np.mean(single, axis=0)[inside], rtol=0, atol=2e-5)
     assert not np.allclose(found, single[0], rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(model.segment(eye(), "EX", accurate=True).probability, found)
+    quick = accurate.segment(eye(), "EX", accurate=False).probability
+    np.testing.assert_array_equal(quick, single[0])
 
 
 def test_clicks_in_the_accurate_mode(make_model: Callable[..., TPDRSeg]) -> None:

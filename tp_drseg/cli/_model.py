@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    model_id: str | None, revision: str | None, device: Device, dtype: Dtype = Dtype.auto
+    model_id: str | None,
+    revision: str | None,
+    device: Device,
+    dtype: Dtype = Dtype.auto,
+    accurate: bool = False,
 ) -> TPDRSeg:
     """Load a model for a command; see ``TPDRSeg.from_pretrained``.
+
+    With ``accurate`` it answers in its accurate mode, whatever its configuration says.
 
     Raises:
         ConfigError: A revision is given without a model, or the device or type cannot be used.
@@ -25,9 +31,12 @@ def load_model(
         raise ConfigError("a revision is one of a model on the Hub: give --model too")
     from tp_drseg import TPDRSeg
 
-    return TPDRSeg.from_pretrained(
+    model = TPDRSeg.from_pretrained(
         model_id, revision=revision, device=device.value, dtype=dtype.value
     )
+    if accurate:
+        model.config = model.config.replace(inference={"accurate": True})
+    return model
 
 
 def working(model: TPDRSeg) -> AbstractContextManager[None]:

@@ -98,6 +98,14 @@ DtypeOption = Annotated[
         "float16 is for CUDA alone."
     ),
 ]
+AccurateOption = Annotated[
+    bool,
+    typer.Option(
+        "--accurate",
+        help="Ask about each photograph's mirror images too and take the mean: up to four times as "
+        "long.",
+    ),
+]
 _MAX_PIXELS = typer.Option(
     metavar="N",
     min=1,

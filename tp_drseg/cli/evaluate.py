@@ -16,6 +16,7 @@ from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model
 from tp_drseg.cli._agreement import show_agreement
 from tp_drseg.cli._options import (
+    AccurateOption,
     DataOption,
     DebugOption,
     Device,
@@ -131,6 +132,7 @@ def evaluate(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
+    accurate: AccurateOption = False,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     verbose: VerboseOption = False,
@@ -152,7 +154,7 @@ def evaluate(
         from tp_drseg.evaluation.paired import Drawn
 
         other = Drawn.load(against)
-    loaded = _model.load_model(model, revision, device, dtype)
+    loaded = _model.load_model(model, revision, device, dtype, accurate)
     samples = read_dataset(data, format, chosen, loaded.catalog, max_pixels=max_pixels)
     free = (
         read_lesion_free(lesion_free, loaded.catalog.names, max_pixels=max_pixels)

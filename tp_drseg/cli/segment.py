@@ -18,6 +18,7 @@ from tp_drseg.cli import _model, _summary
 from tp_drseg.cli._errors import INTERRUPTED, SOME_FAILED, fail
 from tp_drseg.cli._logging import set_level
 from tp_drseg.cli._options import (
+    AccurateOption,
     DebugOption,
     Device,
     DeviceOption,
@@ -123,6 +124,7 @@ def segment(
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
     dtype: DtypeOption = Dtype.auto,
+    accurate: AccurateOption = False,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     quiet: Annotated[
         bool,
@@ -163,7 +165,7 @@ def segment(
     if dry_run:
         _summary.show_plan(plan)
         return
-    loaded = _model.load_model(model, revision, device, dtype)
+    loaded = _model.load_model(model, revision, device, dtype, accurate)
     try:
         with _stop_on_sigterm():
             report = run_plan(
