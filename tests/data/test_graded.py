@@ -52,7 +52,8 @@ def test_the_same_ones_are_kept_out_whichever_folders_are_given(eyes: Path) -> N
 
 
 def test_without_grades(eyes: Path) -> None:
-    found = read_graded([eyes / "left"], None, LESIONS, 2)
+    found = read_graded([eyes / "left"], None, LESIONS, 2, max_pixels=99)
+    assert {s.max_pixels for s in (*found.learning, *found.kept_out)} == {99}
     assert [s.name for s in found.kept_out] == ["eye1", "eye5", "eye9"]
     assert all(not s.masks and s.disc is None for s in (*found.learning, *found.kept_out))
     assert read_graded([], None, LESIONS).learning == ()

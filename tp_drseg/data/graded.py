@@ -15,6 +15,7 @@ from tp_drseg._runtime.text_file import read_text
 from tp_drseg.data.files import files_by_stem, refuse, some
 from tp_drseg.data.samples import Sample
 from tp_drseg.errors import DataError
+from tp_drseg.images import MAX_PIXELS
 from tp_drseg.lesions import LesionCatalog
 
 _MOST_BYTES: Final = 64 << 20
@@ -50,7 +51,12 @@ class Graded:
 
 
 def read_graded(
-    folders: Sequence[Path], grades: Path | None, lesions: Iterable[str], every: int = 5
+    folders: Sequence[Path],
+    grades: Path | None,
+    lesions: Iterable[str],
+    every: int = 5,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> Graded:
     """List the photographs in folders, with what their grades say of their lesions.
 
@@ -66,6 +72,7 @@ def read_graded(
             ``retinopathy_grade`` and, if known, ``disc_x`` and ``disc_y``; None for no grades.
         lesions: Catalog names of those that a model is to learn.
         every: One in how many is kept out; 0 for none.
+        max_pixels: The most pixels that a photograph may have, see `Sample`.
 
     Returns:
         One sample per photograph.
@@ -91,7 +98,13 @@ def read_graded(
         )
     lesions = tuple(lesions)
     samples = [
-        Sample(name, images[name], _masks(row, lesions), None if row is None else row.disc)
+        Sample(
+            name,
+            images[name],
+            _masks(row, lesions),
+            disc=None if row is None else row.disc,
+            max_pixels=max_pixels,
+        )
         for name in sorted(images)
         for row in [rows.get(name)]
     ]

@@ -80,6 +80,7 @@ def split_data(data: DataConfig, catalog: LesionCatalog, lesions: Sequence[str])
         None if data.grades is None else Path(data.grades),
         lesions,
         data.unlabelled_held_out,
+        max_pixels=data.max_pixels,
     )
     healthy, unlabelled = _by_health(graded.learning, lesions)
     healthy_kept_out, kept_out = _by_health(graded.kept_out, lesions)
