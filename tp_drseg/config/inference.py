@@ -50,7 +50,7 @@ class InferenceConfig(FrozenConfig):
             architecture is cut into overlapping tiles.
         tile_overlap: Overlap of neighbouring tiles as a share of their side, in [0, 0.75].
         accurate: Whether the network is asked about the photograph's mirror images too, and its
-            answers are averaged: four times the work, see `docs/performance.md`.
+            answers are averaged: four times the work.
         text: Whether a lesion is prompted by its explicit descriptions or by its name alone.
         operating_points: Operating point by lesion name.
 
