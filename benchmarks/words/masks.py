@@ -51,13 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_data(parser)
     parser.add_argument("--paraphrases", type=int, default=20, help="of each lesion (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of their choice (default: 0)")
+    parser.add_argument(
+        "--hardest", action="store_true", help="those whose text feature is farthest from the own"
+    )
     options = parser.parse_args(arguments)
     model = TPDRSeg.from_pretrained(options.model)
-    draw = random.Random(options.seed)
-    chosen = {
-        lesion: draw.sample(list(groups["paraphrases"]), options.paraphrases)
-        for lesion, groups in held_out_groups(model.catalog).items()
-    }
+    chosen = choose(model, options.paraphrases, None if options.hardest else options.seed)
     losses: list[Loss] = []
     for sample in validation(options, model.catalog):
         losses += photograph_losses(model, sample, chosen)
@@ -65,6 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{loss_table(losses)}\n")
     for loss in sorted(losses, key=lambda loss: loss.named - loss.own)[:5]:
         print(f"{loss.own:.3f} -> {loss.named:.3f} {loss.lesion}: {loss.text}")
+
+
+def choose(model: TPDRSeg, count: int, seed: int | None) -> dict[str, list[str]]:
+    """Return so many paraphrases of each lesion: by chance, or the hardest where seed is None.
+
+    Hardest are those whose text feature, the lesion named beside them, is farthest from that of
+    the lesion's own descriptions.
+    """
+    groups = held_out_groups(model.catalog)
+    if seed is not None:
+        draw = random.Random(seed)
+        return {name: draw.sample(list(own["paraphrases"]), count) for name, own in groups.items()}
+    prior, chosen = model.network.explicit_prior, {}
+    for name, texts in groups.items():
+        own = prior.text_features(texts["own"], name)
+        near = {text: float(prior.text_features(text, name) @ own) for text in texts["paraphrases"]}
+        chosen[name] = sorted(near, key=lambda text: near[text])[:count]
+    return chosen
 
 
 def photograph_losses(
