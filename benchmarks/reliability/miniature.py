@@ -39,9 +39,17 @@ def build() -> TPDRSeg:
         "quick_gelu": False,
         "vision_cfg": {"tower": "tiny_vit", "width": 16},
         "text_cfg": {
-            "context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1
+            "tower": "minilm",
+            "vocab_size": 30522,
+            "width": 16,
+            "heads": 2,
+            "layers": 2,
+            "context_length": 77,
+            "pooled_layers": [1, 2],
+            "examples": 24,
+            "concepts": [*LesionCatalog.default().names, "healthy retina", "everyday thing"],
         },
-    }  # fmt: skip
+    }
     architecture = ArchitectureConfig(
         image_encoder=ImageEncoderConfig(
             kind="tiny_vit",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from tests.support.image_files import encoded
-from tp_drseg.errors import ImageError
+from tp_drseg.errors import ConfigError, ImageError
 from tp_drseg.images import ImageSource, read_image, read_source
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
@@ -105,3 +106,31 @@ def test_reading_does_not_import_torch() -> None:
         "assert 'torch' not in sys.modules, 'torch'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.zeros(3, 64, 64).to_sparse(),
+        lambda: torch.zeros(3, 64, 64, device="meta"),
+        lambda: torch.zeros(3, 64, 64, dtype=torch.float8_e4m3fn),
+    ],
+)
+def test_tensors_without_plain_values_are_refused(make: Callable[[], torch.Tensor]) -> None:
+    with pytest.raises(ImageError, match="no plain values"):
+        read_image(make())
+
+
+def test_a_stream_may_raise_what_it_likes() -> None:
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise RuntimeError("the connection is gone")
+
+    with pytest.raises(ImageError, match="the connection is gone"):
+        read_image(Stream())
+
+
+@pytest.mark.parametrize("limit", [0, -1, "x", None, 1.5, float("nan")])
+def test_the_most_pixels_are_a_number(limit: Any) -> None:
+    with pytest.raises(ConfigError, match="max_pixels is a number of pixels"):
+        read_image(np.zeros((64, 64)), max_pixels=limit)

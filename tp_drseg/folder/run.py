@@ -27,7 +27,7 @@ from tp_drseg.folder.settle import settle_names
 from tp_drseg.folder.step import Job, Outcome, Step
 from tp_drseg.folder.store import RecordStore, open_store
 from tp_drseg.folder.tables import Tables, lesion_rows
-from tp_drseg.images import MAX_PIXELS
+from tp_drseg.images import MAX_PIXELS, file_limit
 from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
 from tp_drseg.inference.request import Asked, Prompt, prompt_texts, prompt_threshold
 from tp_drseg.lesions import LesionCatalog
@@ -128,7 +128,7 @@ def plan_run(
         ImageError: An input is missing, or there is no image in it.
         LesionError: The catalog does not know a lesion.
         PromptError: A prompt or a threshold cannot be used.
-        ConfigError: The limit is below 1.
+        ConfigError: The limit or the most pixels are below 1.
         OutputError: The output folder can be seen to be not writable.
         MissingExtraError: DICOM is asked for, and its extra is not installed.
     """
@@ -138,6 +138,7 @@ def plan_run(
     wanted = Wanted.of(lesions, threshold, thresholds)
     if limit is not None and limit < 1:
         raise ConfigError(f"The limit is a number of photographs, at least 1, got {limit}.")
+    file_limit(max_pixels)
     check_folder(out)
     for name in TABLES:
         if (out / name).is_dir():

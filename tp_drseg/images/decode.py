@@ -8,6 +8,7 @@ Pillow's ``MAX_IMAGE_PIXELS`` is neither relied on nor changed.
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +20,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from tp_drseg.errors import ImageError
+from tp_drseg.errors import ConfigError, ImageError
 from tp_drseg.images import headers
 from tp_drseg.images.source import FileBytes
 
@@ -63,8 +64,18 @@ _LONGEST_LIST: Final = 1 << 18  # numbers in one tag of a TIFF: strips, mostly, 
 
 
 def file_limit(max_pixels: int) -> int:
-    """Return the most bytes that a file is read of: four channels of 16 bits, and metadata."""
-    return 8 * max_pixels + (1 << 24)
+    """Return the most bytes that a file is read of: four channels of 16 bits, and metadata.
+
+    Raises:
+        ConfigError: The limit is no whole number from 1 on.
+    """
+    try:
+        most = operator.index(max_pixels)
+    except TypeError:
+        most = 0
+    if most < 1:
+        raise ConfigError(f"max_pixels is a number of pixels, at least 1, got {max_pixels!r:.40}.")
+    return 8 * most + (1 << 24)
 
 
 def open_image(file: FileBytes, max_pixels: int) -> tuple[ImageFile, list[str]]:

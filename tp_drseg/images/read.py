@@ -241,10 +241,16 @@ def _tensor_values(source: object) -> NDArray[Any] | None:
         raise ImageError(
             f"{found}; accepted are (3, H, W) and (1, H, W), in RGB order, one image at a time."
         )
-    values = source.detach().cpu()
-    if values.dtype == torch.bfloat16:  # which NumPy lacks
-        values = values.float()
-    return cast("NDArray[Any]", values.permute(1, 2, 0).numpy())
+    try:
+        values = source.detach().cpu()
+        if values.dtype == torch.bfloat16:  # which NumPy lacks
+            values = values.float()
+        return cast("NDArray[Any]", values.permute(1, 2, 0).numpy())
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, of eight bits, without values
+        raise ImageError(
+            f"{found}, layout {source.layout}, device {source.device}: it has no plain values. "
+            "Give a dense tensor of uint8 or floats."
+        ) from error
 
 
 def _check_side(height: int, width: int, name: str) -> None:

@@ -131,7 +131,9 @@ def read_stream(stream: BinaryIO, limit: int | None = None, *, what: str = "file
     name = f"The open {what} '{own}'" if isinstance(own, str) else f"The open {what}"
     try:
         data = stream.read(-1 if limit is None else limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: it is closed
+    except MemoryError as error:
+        raise ImageError(f"{name} does not fit into the memory. Make it smaller.") from error
+    except Exception as error:  # it is closed; others' streams raise what they like
         raise ImageError(f"{name} cannot be read ({error}). Open it anew.") from error
     if not isinstance(data, bytes | bytearray):
         raise ImageError(f"{name} is open as text. Open it in binary mode, 'rb'.")
