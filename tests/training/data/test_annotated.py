@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.data.samples import MaskFile, Sample
@@ -213,6 +213,27 @@ def test_the_cache_of_files_that_are_missing(sample: Sample, tmp_path: Path) -> 
     with pytest.raises(ImageError, match="none"):
         load_cached([Sample("none", tmp_path / "none.png", {})], LESIONS, SIZES, tmp_path / "cache")
     assert not list(tmp_path.glob("cache/*"))
+
+
+@pytest.mark.parametrize("name", ["field_of_view", "masks", "clip_inside", "disc", "level/00064"])
+@pytest.mark.parametrize("change", ["shape", "type", "name"])
+def test_a_cache_of_another_run_is_not_believed(
+    sample: Sample, tmp_path: Path, name: str, change: str
+) -> None:
+    """What a stranger's run folder holds under a photograph's key has shapes of its own."""
+    (before,) = load_cached([sample], LESIONS, SIZES, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").iterdir()
+    data = path.read_bytes()
+    tensors = load(data)
+    found = tensors.pop(name)
+    if change == "name":
+        tensors[f"{name}0"] = found
+    else:
+        tensors[name] = found[..., :-1].clone() if change == "shape" else found.to(torch.int32)
+    path.unlink()  # what is mapped stays as it is
+    path.write_bytes(save(tensors))
+    (after,) = load_cached([sample], LESIONS, SIZES, tmp_path / "cache")
+    assert equal(before, after) and path.read_bytes() == data
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other"])

@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 _FINER = 1.2
 """The finer frame, for crops that zoom in, is so many times as wide as the working frame."""
 
-_PARTS = {"field_of_view", "clip_pixels", "clip_inside", "disc"}
-
 
 @dataclass(frozen=True)
 class FrameSizes:
@@ -123,17 +121,17 @@ def load_cached(
     found = []
     for number, sample in enumerate(samples, 1):
         path = cache / f"{_key(sample, lesions, sizes)}.safetensors"
-        tensors = _open(path)
+        tensors = _open(path, len(lesions), sizes)
         if tensors is None:
             with atomic_write(path) as file:
                 file.write(to_bytes(_read(sample, lesions, sizes)))
             logger.info("read %d of %d photographs: %s", number, len(samples), sample.name)
-            tensors = _open(path) or {}
+            tensors = _open(path, len(lesions), sizes) or {}
         found.append(_annotated(sample, lesions, tensors))
     return found
 
 
-def _open(path: Path) -> dict[str, Tensor] | None:
+def _open(path: Path, lesions: int, sizes: FrameSizes) -> dict[str, Tensor] | None:
     """Map a file's tensors into memory, copied on write; None when it is missing or damaged."""
     if not path.exists():
         return None
@@ -143,7 +141,33 @@ def _open(path: Path) -> dict[str, Tensor] | None:
     except (SafetensorError, OSError) as error:
         logger.warning("%s is damaged (%s): the photograph is read anew", path, error)
         return None
-    return tensors if tensors.keys() >= _PARTS else None
+    if not _fits(tensors, lesions, sizes):
+        logger.warning("%s holds something else: the photograph is read anew", path)
+        return None
+    return tensors
+
+
+def _fits(tensors: dict[str, Tensor], lesions: int, sizes: FrameSizes) -> bool:
+    """Tell whether tensors are of the names, types and shapes that `_read` gives."""
+    side, clip = max(sizes.working, sizes.fine), tensors.get("clip_pixels")
+    disc = tensors.get("disc")
+    if clip is None or clip.ndim != 3 or not 0 < max(clip.shape[:2]) <= sizes.clip:
+        return False
+    if disc is None or disc.dtype != torch.float64 or disc.shape not in {(0, 2), (1, 2)}:
+        return False
+    wanted = {
+        "field_of_view": (1, side, side),
+        "clip_pixels": (*clip.shape[:2], 3),
+        "clip_inside": tuple(clip.shape[:2]),
+        **{f"level/{d:05d}": (3, d, d) for d in (sizes.working, sizes.fine)},
+    }
+    allowed = wanted | dict.fromkeys(("masks", "ignored"), (lesions, side, side))
+    found = {name: value for name, value in tensors.items() if name != "disc"}
+    return (
+        wanted.keys() <= found.keys() <= allowed.keys()
+        and all(tuple(value.shape) == allowed[name] for name, value in found.items())
+        and all(value.dtype == torch.uint8 for value in found.values())
+    )
 
 
 def _read(sample: Sample, lesions: Sequence[str], sizes: FrameSizes) -> dict[str, Tensor]:
