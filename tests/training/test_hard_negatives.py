@@ -29,7 +29,7 @@ class Marking:
 
     asked = 0
 
-    def segment_many(self, path: Path) -> list[Any]:
+    def segment_many(self, path: Path, *, max_pixels: int) -> list[Any]:
         self.asked += 1
         faint = np.full((88, 96), 0.05, np.float32)
         sure = np.zeros((88, 96), np.float32)
