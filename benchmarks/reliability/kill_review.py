@@ -23,6 +23,7 @@ from benchmarks.reliability.stand_in import run
 from tp_drseg.corrections.record import Review
 from tp_drseg.corrections.store import CorrectionStore
 from tp_drseg.export import encode_mask
+from tp_drseg.folder.store import RecordStore
 from tp_drseg.folder.verify import verify_results
 from tp_drseg.web.serve import Opened, open_server
 
@@ -117,7 +118,7 @@ def _problems(out: Path, told: Path) -> list[str]:
             for mask in review.masks
             if store.mask_path(review, mask.label) is None
         ]
-    store.mend()
+    store.mend([record.image for record in RecordStore(out).read_all().values()])
     problems += [f"after mending: {one.name}: {one.what}" for one in verify_results(out).problems]
     problems += [f"left over: {path.name}" for path in out.rglob("*.tmp")]
     problems += [f"lost: {text}" for review in reviews for text in _lost(store, review)]

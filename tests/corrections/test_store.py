@@ -89,7 +89,7 @@ def test_a_kill_at_any_write_loses_the_last_stroke_at_most(
             drawn(store, before, 2)
         monkeypatch.setattr(os, "replace", replace)
         store = CorrectionStore(out)
-        store.mend()
+        store.mend(["eye.jpg"])
         found = store.read("eye.jpg")
         assert found is not None
         outcomes.add(len(found.steps))

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -135,19 +134,20 @@ class CorrectionStore:
         self._publish(review, earlier)
         self._prune(review)
 
-    def mend(self) -> int:
+    def mend(self, images: Collection[str] = ()) -> int:
         """Do the rest of what a killed process had begun; returns for how many photographs.
+
+        Args:
+            images: Names of photographs, beside which a review may have been left half written.
 
         Raises:
             OutputError: A file cannot be written or removed.
         """
-        mended = 0
-        for review in self.read_all():
-            with suppress(OSError):
-                remove_leftovers(confined(self.out, review.image + REVIEW).parent)
-                remove_leftovers(self._kept(review.image, "").parent)
-            mended += self._publish(review, review)
-        return mended
+        folders = {self._kept(image, "").parent for image in images}
+        folders |= {confined(self.out, image).parent for image in images}
+        for folder in folders:
+            remove_leftovers(folder)
+        return sum(self._publish(review, review) for review in self.read_all())
 
     def _publish(self, review: Review, earlier: Review | None) -> bool:
         """Make the masks beside the model's those of the review; tells whether one was not."""

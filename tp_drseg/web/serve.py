@@ -105,7 +105,8 @@ def open_server(
     with ExitStack() as stack:
         other = stack.enter_context(claim(out, part))
         read_only = "" if other is None else _READ_ONLY.format(other)
-        mended = index.corrections.mend() if other is None else 0
+        names = [entry.record.image for entry in index.entries().values()]
+        mended = index.corrections.mend(names) if other is None else 0
         listening = stack.enter_context(_listen(port))
         number = listening.getsockname()[1]
         token = secrets.token_urlsafe(32)

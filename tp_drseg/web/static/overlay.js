@@ -46,18 +46,21 @@ export function drawOverlay(image, layers, place, style) {
   for (let y = 0; y < height; y++) {
     const up = Math.max(0, y - reach) * width;
     const down = Math.min(height - 1, y + reach) * width;
-    const above = Math.max(0, y - rim) * width;
-    const below = Math.min(height - 1, y + rim) * width;
-    for (let x = 0, i = y * width; x < width; x++, i++) {
-      const here = seen[i];
-      const [w, e] = [Math.max(0, x - rim), Math.min(width - 1, x + rim)];
-      if (here) {
-        const l = seen[i - x + Math.max(0, x - reach)];
-        const r = seen[i - x + Math.min(width - 1, x + reach)];
-        const edge = here & ~(l & r & seen[up + x] & seen[down + x]);
-        pixels[i] = edge ? lines[edge] : fills[here];
-      } else if (seen[i - x + w] | seen[i - x + e] | seen[above + x] | seen[below + x]) {
-        pixels[i] = RIM; // sets the outline off from tissue of its colour
+    const start = y * width;
+    for (let x = 0; x < width; x++) {
+      const here = seen[start + x];
+      if (!here) continue; // as nearly everywhere
+      const left = seen[start + Math.max(0, x - reach)];
+      const right = seen[start + Math.min(width - 1, x + reach)];
+      const edge = here & ~(left & right & seen[up + x] & seen[down + x]);
+      pixels[start + x] = edge ? lines[edge] : fills[here];
+      if (!edge) continue;
+      // a dark rim outside sets the outline off from tissue of its colour
+      for (let n = 1; n <= rim; n++) {
+        if (x >= n && !seen[start + x - n]) pixels[start + x - n] = RIM;
+        if (x + n < width && !seen[start + x + n]) pixels[start + x + n] = RIM;
+        if (y >= n && !seen[start + x - n * width]) pixels[start + x - n * width] = RIM;
+        if (y + n < height && !seen[start + x + n * width]) pixels[start + x + n * width] = RIM;
       }
     }
   }

@@ -7,6 +7,8 @@ import { drawOverlay } from "./overlay.js";
 
 const MOST_SCALE = 64;
 const MARGIN = 0.97; // of the view, for the whole photograph
+const MOST_PIXELS = 2e6; // of masks in a frame, while something moves
+const STILL = 150; // ms without a change, after which the masks are drawn as finely as can be
 const GAP = 8; // px between two panes
 
 /**
@@ -38,6 +40,8 @@ export class View {
   scale = 1;
   centre = { x: 0, y: 0 };
   #frame = 0;
+  #isMoving = false;
+  #timer = 0;
   #overlay = document.createElement("canvas");
 
   /** @param {HTMLCanvasElement} canvas */
@@ -156,6 +160,12 @@ export class View {
 
   /** Draw before the screen is shown next. */
   redraw() {
+    this.#isMoving = true;
+    window.clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => {
+      this.#isMoving = false;
+      this.#draw();
+    }, STILL);
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       this.#draw();
@@ -233,7 +243,7 @@ export class View {
   #photograph(scene, place) {
     const { context } = this;
     context.imageSmoothingEnabled = place.scale < 3; // from there on pixels are to be seen
-    context.imageSmoothingQuality = "medium";
+    context.imageSmoothingQuality = this.#isMoving ? "low" : "medium";
     if (scene.contrast !== 1) context.filter = `contrast(${scene.contrast})`;
     const [width, height] = [scene.width * place.scale, scene.height * place.scale];
     context.drawImage(scene.photograph, place.left, place.top, width, height);
@@ -247,18 +257,24 @@ export class View {
    */
   #masks(scene, pane, place) {
     if (!this.style.shown.includes(true)) return;
+    const coarse = this.#isMoving ? Math.ceil(Math.sqrt((pane.width * pane.height) / MOST_PIXELS)) : 1;
+    const width = Math.ceil(pane.width / coarse);
+    const height = Math.ceil(pane.height / coarse);
     const overlay = this.#overlay;
-    if (overlay.width !== pane.width || overlay.height !== pane.height) {
-      overlay.width = pane.width;
-      overlay.height = pane.height;
+    if (overlay.width !== width || overlay.height !== height) {
+      overlay.width = width;
+      overlay.height = height;
     }
     const context = overlay.getContext("2d");
     if (!context) return;
-    const image = context.createImageData(pane.width, pane.height);
-    const line = Math.max(1, Math.round(this.density * 1.5));
-    drawOverlay(image, scene.layers, place, { ...this.style, line });
+    const image = context.createImageData(width, height);
+    const line = Math.max(1, Math.round((this.density * 1.5) / coarse));
+    const { scale, left, top } = place;
+    const coarsely = { scale: scale / coarse, left: left / coarse, top: top / coarse };
+    drawOverlay(image, scene.layers, coarsely, { ...this.style, line });
     context.putImageData(image, 0, 0);
-    this.context.drawImage(overlay, 0, 0);
+    this.context.imageSmoothingEnabled = false;
+    this.context.drawImage(overlay, 0, 0, width * coarse, height * coarse);
   }
 
   /** @param {Placement} place */
