@@ -19,6 +19,7 @@ from PIL import Image
 
 from tests.support.fake_model import photo, run
 from tests.support.review_server import Served, png, served
+from tp_drseg.errors import OutputError
 
 PNG = {"content-type": "image/png"}
 JSON = {"content-type": "application/json"}
@@ -435,15 +436,21 @@ class TestAFolderOfAStranger:
         assert [victim.read_text() for victim in victims] == ["mine", "mine"]
         assert not (results / "a.png.EX.corrected.png").is_symlink()
 
-    def test_a_link_in_the_place_of_the_kept_masks(
-        self, results: Path, tmp_path: Path, drawn: NDArray[np.bool_]
+    def test_a_link_in_the_place_of_the_kept_masks(self, results: Path, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (results / ".tp-drseg" / "review").symlink_to(elsewhere)
+        with pytest.raises(OutputError, match="through a link"), served(results):
+            pass
+        assert not list(elsewhere.iterdir())
+
+    def test_a_link_that_is_put_there_while_the_page_is_open(
+        self, server: Served, results: Path, tmp_path: Path, drawn: NDArray[np.bool_]
     ) -> None:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         (results / ".tp-drseg" / "review").symlink_to(elsewhere)
-        with served(results) as server:
-            one = server.photographs()[0]
-            assert server.draw(one, png(drawn)).status == 503
+        assert server.draw(server.photographs()[0], png(drawn)).status == 503
         assert not list(elsewhere.iterdir())
 
     def test_a_pipe_in_the_place_of_a_review(self, results: Path) -> None:

@@ -338,6 +338,13 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_photograph_that_is_too_large_is_left_out(results: Path) -> None:
+    with pytest.raises(OutputError, match="no finished results"), served(results, max_pixels=1919):
+        pass
+    with served(results, max_pixels=1920) as server:
+        assert len(server.photographs()) == 2
+
+
 def test_a_taken_port_is_named(results: Path) -> None:
     with (
         served(results) as server,

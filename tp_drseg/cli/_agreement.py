@@ -11,21 +11,24 @@ from tp_drseg.cli._table import show_table
 from tp_drseg.errors import ConfigError
 
 
-def show_agreement(first: Path, second: Path, format: str) -> None:
+def show_agreement(first: Path, second: Path, format: str, max_pixels: int) -> None:
     """Compare what was signed in two results folders, and show it.
 
     Raises:
         ConfigError: The format is not `review`.
         DataError: Nothing is signed, or no photograph in both.
     """
-    from tp_drseg.data import read_review
+    from tp_drseg.data import read_dataset
     from tp_drseg.evaluation.agreement import agreement
     from tp_drseg.lesions import LesionCatalog
 
     if format != "review":
         raise ConfigError("--agreement compares two reviewers: add --format review.")
     catalog = LesionCatalog.default()
-    found = agreement(read_review(first, catalog), read_review(second, catalog), catalog)
+    one, other = (
+        read_dataset(root, format, None, catalog, max_pixels=max_pixels) for root in (first, second)
+    )
+    found = agreement(one, other, catalog)
     head = ["lesion", "photographs", "marked", "Dice", "Dice pooled", "kappa", "kappa presence"]
     show_table(
         head,

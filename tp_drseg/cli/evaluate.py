@@ -144,7 +144,7 @@ def evaluate(
     were held out.
     """
     if agreement is not None:
-        show_agreement(data, agreement, format)
+        show_agreement(data, agreement, format, max_pixels)
         return
     from tp_drseg.data import choose_split, read_dataset, read_lesion_free
 

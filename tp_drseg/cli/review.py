@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tp_drseg._runtime.extras import require
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg._runtime.text import visible
 from tp_drseg.cli import _model
 from tp_drseg.cli._options import (
@@ -17,6 +18,7 @@ from tp_drseg.cli._options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    MaxPixelsOption,
     ModelOption,
     RevisionOption,
     VerboseOption,
@@ -67,6 +69,7 @@ def review(
         int,
         typer.Option(min=0, max=65535, help="Port on this machine; 0 for one that is free."),
     ] = 0,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
@@ -95,6 +98,7 @@ def review(
             photographs=photographs,
             port=port,
             part=part,
+            max_pixels=max_pixels,
         ) as opened:
             _show(opened)
             opened.run()

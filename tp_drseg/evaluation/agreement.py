@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,15 +99,11 @@ def agreement(
         raise DataError("The two reviewers have signed no photograph in common.")
     counts: dict[str, list[Counts]] = {name: [] for name in catalog.names}
     for one, other in pairs:
-        inside = _field(one.image)
+        inside = read_fundus(one.image, max_pixels=one.max_pixels).field_of_view.mask
         for lesion in one.masks.keys() & other.masks.keys():
             a, b = (read_mask(s.masks[lesion], inside.shape) for s in (one, other))
             counts[lesion].append(_count(a[inside], b[inside]))
     return tuple(_summed(lesion, own) for lesion, own in counts.items() if own)
-
-
-def _field(path: Path) -> NDArray[np.bool_]:
-    return read_fundus(path).field_of_view.mask
 
 
 def _count(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Counts:

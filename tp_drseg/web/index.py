@@ -64,12 +64,14 @@ class Index:
 
     Args:
         out: The results folder.
+        max_pixels: The most pixels that a photograph may have; larger ones are left out.
 
     Raises:
         OutputError: It holds no results.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
         self.records, self.corrections = RecordStore(out), CorrectionStore(out)
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[tuple[int, int], Entry | None]] = {}
@@ -122,6 +124,8 @@ class Index:
             return known[1]
         try:
             record = self.records.read(path)
+            if record.width * record.height > self._max_pixels:
+                raise ValueError(f"{record.image} is too large: --max-pixels admits it.")
             entry = Entry.of(record) if record.is_complete else None
         except ValueError as error:
             logger.warning("A record is left out: %s", error)

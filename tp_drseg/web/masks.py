@@ -25,7 +25,7 @@ def check_mask(data: bytes, size: tuple[int, int]) -> None:
     Raises:
         ImageError: It is no grey PNG, or of another size.
     """
-    image, _ = open_image(FileBytes(data, "The mask"), MAX_PIXELS)
+    image, _ = open_image(FileBytes(data, "The mask"), max(MAX_PIXELS, size[0] * size[1]))
     if image.format != "PNG" or image.mode not in {"1", "L"}:
         raise ImageError("The mask is no grey PNG. Reload the page.")
     if (image.height, image.width) != size:
@@ -52,7 +52,7 @@ def decode_mask(data: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
     check_mask(data, size)
     if not data.endswith(_END):  # Pillow takes a file whose last rows are there for a whole one
         raise ImageError("The mask is cut short. Draw the last stroke again.")
-    image, _ = open_image(FileBytes(data, "The mask"), MAX_PIXELS)
+    image, _ = open_image(FileBytes(data, "The mask"), max(MAX_PIXELS, size[0] * size[1]))
     orientation = load(image, "The mask")
     used = [value for value, count in enumerate(image.convert("L").histogram()) if count]
     if orientation != 1 or used not in _TWO_VALUED:

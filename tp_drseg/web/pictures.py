@@ -14,7 +14,7 @@ from tp_drseg._runtime.confined import confined, read_regular
 from tp_drseg.errors import ImageError, OutputError
 from tp_drseg.export import encode_picture
 from tp_drseg.folder.record import ImageRecord, WrittenFile
-from tp_drseg.images import MAX_PIXELS, SourceImage, read_file, read_source
+from tp_drseg.images import SourceImage, read_file, read_source
 from tp_drseg.images.decode import file_limit
 
 _KEPT: Final = 6  # photographs of some 5 MB
@@ -26,10 +26,11 @@ class Pictures:
     Args:
         out: The results folder.
         photographs: Where to look for a photograph beside the path that its record has.
+        max_pixels: The most pixels that a photograph may have.
     """
 
-    def __init__(self, out: Path, photographs: Path | None) -> None:
-        self.out, self.photographs = out, photographs
+    def __init__(self, out: Path, photographs: Path | None, max_pixels: int) -> None:
+        self.out, self.photographs, self.max_pixels = out, photographs, max_pixels
         self._one_at_a_time = threading.Lock()  # decoding takes up to 20 bytes a pixel
         self._jpegs: OrderedDict[str, bytes] = OrderedDict()
 
@@ -47,7 +48,7 @@ class Pictures:
             # the name as the run made it, and the plain one
             names = dict.fromkeys((record.image, Path(record.source).name))
             places = [confined(self.photographs, name) for name in names if name] + places
-        limit = file_limit(MAX_PIXELS)
+        limit = file_limit(self.max_pixels)
         changed = False
         for place in places:
             try:
@@ -55,7 +56,7 @@ class Pictures:
             except ImageError:
                 continue
             if file.sha256 == record.sha256:
-                return read_source(file)
+                return read_source(file, max_pixels=self.max_pixels)
             changed = True
         raise ImageError(
             "The photograph was changed since it was segmented. Segment it again."

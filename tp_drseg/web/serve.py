@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from tp_drseg._runtime.limits import MAX_PIXELS
 from tp_drseg.errors import ConfigError
 from tp_drseg.folder.record import ImageRecord
 from tp_drseg.web.answers import Answers
@@ -80,6 +81,7 @@ def open_server(
     photographs: Path | None = None,
     port: int = 0,
     part: Part = Part(),  # noqa: B008 - it is frozen
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Opened]:
     """Open the review page of a results folder; `run` of what is given answers.
 
@@ -90,15 +92,16 @@ def open_server(
         photographs: Where else the photographs may lie.
         port: On loopback; 0 for a free one.
         part: Whose photographs may be changed.
+        max_pixels: The most pixels that a photograph may have; larger ones are left out.
 
     Raises:
         OutputError: The folder holds no results, or cannot be written.
         ConfigError: The port is taken, or may not be used.
     """
-    index, pictures = Index(out), Pictures(out, photographs)
+    index, pictures = Index(out, max_pixels), Pictures(out, photographs, max_pixels)
 
     def open_photograph(model: TPDRSeg, record: ImageRecord) -> ImageSession:
-        session = model.open_quietly(pictures.source(record).pixels)
+        session = model.open_quietly(pictures.source(record).pixels, max_pixels=max_pixels)
         session.keep = True  # it is asked again and again
         return session
 
