@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -96,7 +97,7 @@ class Findings:
         """Return a UID of this answer: the same answer gets the same, so that none is doubled."""
         return generate_uid(entropy_srcs=[kind, self.source.sop_instance, self._digest])
 
-    @property
+    @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256(repr((self.model, self.revision, self.software)).encode())
         digest.update(repr(list(self.measurements)).encode())
