@@ -15,6 +15,7 @@ from pydicom.uid import VLPhotographicImageStorage
 from tests.support.dicom_files import BIRTH, NAME, PATIENT, eye, photograph, written
 from tests.support.findings import TEXT, findings, source_of
 from tp_drseg.errors import ImageError
+from tp_drseg.export.dicom import capture, concepts
 from tp_drseg.export.dicom.concepts import PRIVATE_SCHEME, Concept, Measurement
 from tp_drseg.export.dicom.findings import Findings
 from tp_drseg.export.dicom.seg import SegmentationType
@@ -213,3 +214,9 @@ def test_a_photograph_that_is_not_dicom_is_refused() -> None:
         read_source_header(FileBytes(b"\xff\xd8\xff" + bytes(200), "The photograph"))
     with pytest.raises(ImageError, match="lacks a valid UID"):
         source_of(photograph(eye(), StudyInstanceUID=None))
+
+
+def test_figures_in_the_capture_are_for_people() -> None:
+    area = Measurement(concepts.AREA, 19880, concepts.PIXELS)
+    assert capture._figure(area) == "19880 px"
+    assert capture._figure(NEAREST) == "1.25 mm"

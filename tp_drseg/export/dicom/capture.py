@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from tp_drseg.export.colours import lesion_colour
+from tp_drseg.export.dicom.concepts import Measurement
 from tp_drseg.export.dicom.equipment import ALGORITHM, equipment
 from tp_drseg.export.dicom.findings import RESEARCH_NOTICE, Finding, Findings
 from tp_drseg.export.legend import add_legend
@@ -73,8 +74,14 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 def _line(findings: Findings, finding: Finding) -> str:
     numbers = finding.measurements(findings.source.acquisition.pixel_mm2)
-    figures = ", ".join(f"{one.value:.4g} {_unit(one.unit.value)}" for one in numbers)
-    return f"{finding.lesion}: {figures} (probability from {finding.threshold:g})"
+    figures = ", ".join(_figure(one) for one in numbers)
+    return f"{finding.lesion}: {figures} (probability from {finding.threshold:.3g})"
+
+
+def _figure(measurement: Measurement) -> str:
+    value = measurement.value
+    number = f"{value:.0f}" if value == int(value) else f"{value:.3g}"
+    return f"{number} {_unit(measurement.unit.value)}"
 
 
 def _unit(code: str) -> str:
@@ -89,8 +96,5 @@ def _unit(code: str) -> str:
 def _notes(findings: Findings) -> list[str]:
     revision = f", revision {findings.revision}" if findings.revision else ""
     model = f"{ALGORITHM} {findings.software}, model {findings.model}{revision}"
-    more = [
-        f"{one.name.meaning}: {one.value:.4g} {_unit(one.unit.value)}"
-        for one in findings.measurements
-    ]
+    more = [f"{one.name.meaning}: {_figure(one)}" for one in findings.measurements]
     return [*more, model, RESEARCH_NOTICE]
