@@ -37,7 +37,7 @@ def test_doubts_are_said_and_not_warned_of(path: Path) -> None:
         fundus = read_fundus(path)
     assert fundus.doubt is not None
     assert fundus.doubt.startswith("It is transparent everywhere: its alpha channel is left out. ")
-    assert "It does not look like a colour fundus photograph: it is grey." in fundus.doubt
+    assert "It does not look like a colour fundus photograph: it is grey," in fundus.doubt
 
 
 @pytest.mark.parametrize(

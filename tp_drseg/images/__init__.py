@@ -10,6 +10,8 @@ from tp_drseg.images.framing import Framed, frame_photograph, pad_to_square
 from tp_drseg.images.fundus import FundusImage, read_fundus
 from tp_drseg.images.labels import Labels, decode_labels
 from tp_drseg.images.measure import Region, area_percent, count_regions, find_regions, window_of
+from tp_drseg.images.quality import Quality, Verdict, assess_quality
+from tp_drseg.images.quality_numbers import QUALITY_DIAMETER, QualityNumbers
 from tp_drseg.images.read import ImageSource, SourceImage, read_image, read_source
 from tp_drseg.images.source import FileBytes, hash_file, read_file
 
@@ -17,6 +19,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "QUALITY_DIAMETER",
     "Acquisition",
     "FieldOfView",
     "FileBytes",
@@ -26,9 +29,13 @@ __all__ = [
     "ImageSource",
     "Labels",
     "Laterality",
+    "Quality",
+    "QualityNumbers",
     "Region",
     "SourceImage",
+    "Verdict",
     "area_percent",
+    "assess_quality",
     "count_regions",
     "decode_labels",
     "file_limit",
