@@ -33,12 +33,13 @@ class FundusTower(ExactParts):
     shift: Tensor
     exact_buffers = ("scale", "shift")
     patch = 16
+    coarse_dim = 160
 
     def __init__(self, output_dim: int, width: int) -> None:
         super().__init__()
         body = TinyVit(
             num_classes=0,
-            embed_dims=(64, 128, 160),
+            embed_dims=(64, 128, self.coarse_dim),
             depths=(2, 2, 6),
             num_heads=(2, 4, 5),
             window_sizes=(7, 7, 14),
@@ -48,8 +49,8 @@ class FundusTower(ExactParts):
         fuse_layers(body)
         self.trunk = nn.ModuleDict({"patch_embed": body.patch_embed, "stages": body.stages})
         self.head = nn.Sequential(
-            LayerNorm2d(2 * 64 + 2 * 128 + 160),
-            nn.Conv2d(2 * 64 + 2 * 128 + 160, width, kernel_size=1),
+            LayerNorm2d(2 * 64 + 2 * 128 + self.coarse_dim),
+            nn.Conv2d(2 * 64 + 2 * 128 + self.coarse_dim, width, kernel_size=1),
             nn.GELU(),
             nn.Conv2d(width, width, kernel_size=3, padding=1),
             nn.GELU(),
@@ -64,29 +65,49 @@ class FundusTower(ExactParts):
             "shift", ((ours[1] - theirs[1]) / theirs[0]).view(3, 1, 1), persistent=False
         )
 
-    def trunk_features(self, images: Tensor) -> Tensor:
-        """`(B, 3, H, W)`, normalised as CLIP's, to `(B, 544, H / 16, W / 16)`."""
+    def levels(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of the three stages, one vector every 4, 8 and 16 pixels.
+
+        Args:
+            images: `(B, 3, H, W)`, normalised as CLIP's.
+
+        Returns:
+            `(B, 64, H / 4, W / 4)`, `(B, 128, H / 8, W / 8)` and `(B, 160, H / 16, W / 16)`.
+        """
         normalised = images * self.scale + self.shift
         fine = self.trunk["patch_embed"](normalised.to(next(self.parameters()).dtype))
         stages = self.trunk["stages"]
         fine = stages[0](fine)  # type: ignore[index]
         middle = stages[1](fine)  # type: ignore[index]
-        coarse = stages[2](middle)  # type: ignore[index]
-        return torch.cat(
-            [
-                F.avg_pool2d(fine, 4),
-                F.max_pool2d(fine, 4),
-                F.avg_pool2d(middle, 2),
-                F.max_pool2d(middle, 2),
-                coarse,
-            ],
-            dim=1,
-        )
+        return fine, middle, stages[2](middle)  # type: ignore[index]
+
+    def trunk_features(self, images: Tensor) -> Tensor:
+        """`(B, 3, H, W)`, normalised as CLIP's, to `(B, 544, H / 16, W / 16)`."""
+        return _pooled(*self.levels(images))
+
+    def dense_and_coarse(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `dense` gives, and the coarsest level that it was made of."""
+        levels = self.levels(images)
+        return self.head(_pooled(*levels)), levels[2]
 
     def dense(self, images: Tensor) -> Tensor:
         """`(B, 3, H, W)`, normalised as CLIP's, to `(B, D, H / 16, W / 16)`."""
-        return self.head(self.trunk_features(images))  # type: ignore[no-any-return]
+        return self.dense_and_coarse(images)[0]
 
     def forward(self, images: Tensor) -> Tensor:
         """CLIP's image feature, `(B, D)`: the mean over patches."""
         return self.dense(images).mean(dim=(-2, -1))
+
+
+def _pooled(fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
+    """All levels on the grid of the coarsest, `(B, 544, h, w)`."""
+    return torch.cat(
+        [
+            F.avg_pool2d(fine, 4),
+            F.max_pool2d(fine, 4),
+            F.avg_pool2d(middle, 2),
+            F.max_pool2d(middle, 2),
+            coarse,
+        ],
+        dim=1,
+    )

@@ -1,0 +1,1 @@
+"""Degrades real photographs step by step, and finds from where on a model misses lesions."""

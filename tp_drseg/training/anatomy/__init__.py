@@ -1,0 +1,1 @@
+"""Trains the anatomy head on the frozen features of the encoder that ships."""
