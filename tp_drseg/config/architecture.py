@@ -196,6 +196,8 @@ class ArchitectureConfig(FrozenConfig):
         sparse_tokens: How many sparse embeddings the prompt generator makes, 1 to 256.
         detail: Whether a detail head adds to the logits at half of the tile's resolution
             (`tiny_vit` only; not part of the paper).
+        anatomy: Whether an anatomy head finds disc and fovea (with the small CLIP's `tiny_vit`
+            image tower only; not part of the paper).
 
     Example:
         >>> clip = CLIPConfig(architecture=SMALL_CLIP, image_size=1024)
@@ -213,11 +215,15 @@ class ArchitectureConfig(FrozenConfig):
     generator_prior: bool = True
     sparse_tokens: Annotated[int, Field(ge=1, le=256)] = 8
     detail: bool = False
+    anatomy: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.detail and self.image_encoder.kind != "tiny_vit":
             raise ValueError("detail needs an image encoder with a stride-4 stage: tiny_vit.")
+        vision = self.clip.architecture["vision_cfg"]
+        if self.anatomy and not (isinstance(vision, Mapping) and vision.get("tower")):
+            raise ValueError("anatomy needs a CLIP with the image tower tiny_vit.")
         if self.injector_blocks is not None:
             depth = sum(self.image_encoder.depths)
             _check_blocks("injector_blocks", self.injector_blocks, depth)

@@ -26,6 +26,7 @@ _RIM: Final = 12  # px there
 # Residual of red after a cubic function of green, in grey levels: photographs have 6 and more,
 # with nine tenths of their colour taken away 0.68, grey pictures under a tint 0.53 at most.
 _TINT_RESIDUAL: Final = 0.6
+_LEAST_SHADING: Final = 4.0  # grey levels: an even area has no colours to compare
 # Detail in red over that in green and in blue; 402 photographs have at most 0.6 and 0.9.
 _SMOOTH_TO_GREEN: Final = 0.65
 _SMOOTH_TO_BLUE: Final = 1.2
@@ -44,6 +45,7 @@ class Colours:
         not_red: Share of the pixels of which red is not the strongest channel, in [0, 1].
         detail: Deviation at the scale of vessels over the mean, of red, green and blue.
         residual: What a function of green does not explain of red, in grey levels.
+        shading: Deviation of green beyond the scale of noise, in grey levels.
     """
 
     means: tuple[float, float, float]
@@ -52,6 +54,7 @@ class Colours:
     not_red: float
     detail: tuple[float, float, float]
     residual: float
+    shading: float
 
     @classmethod
     def of(cls, image: NDArray[np.uint8], field_of_view: FieldOfView) -> Colours | None:
@@ -72,6 +75,7 @@ class Colours:
         core = ndimage.binary_erosion(inside, iterations=_RIM, border_value=1)
         pixels = small.astype(np.float32)
         channels = small[inside].astype(np.float32).T
+        residual, shading = _residual_and_shading(pixels, core if core.any() else inside)
         highest = channels.max(axis=0)
         red, green, blue = (float(mean) for mean in channels.mean(axis=1))
         return cls(
@@ -80,12 +84,13 @@ class Colours:
             difference=float((highest - channels.min(axis=0)).mean()),
             not_red=float((channels[0] <= channels[1:].max(axis=0)).mean()),
             detail=_detail(pixels, core if core.any() else inside),
-            residual=_residual(pixels, core if core.any() else inside),
+            residual=residual,
+            shading=shading,
         )
 
     def is_tinted_grey(self) -> bool:
         """Tell whether it is a grey picture under a tint."""
-        return self.residual < _TINT_RESIDUAL
+        return self.residual < _TINT_RESIDUAL and self.shading > _LEAST_SHADING
 
     def is_of_two_lasers(self) -> bool:
         """Tell whether it has the colours of a scanner with a red and a green laser alone."""
@@ -107,8 +112,11 @@ def _detail(pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> tuple[floa
     return found[0], found[1], found[2]
 
 
-def _residual(pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+def _residual_and_shading(
+    pixels: NDArray[np.float32], where: NDArray[np.bool_]
+) -> tuple[float, float]:
     red, green = (ndimage.gaussian_filter(pixels[..., c], _BROAD)[where] for c in (0, 1))
     if np.ptp(green) < 1:
-        return float(red.std())
-    return float((red - Polynomial.fit(green, red, 3)(green)).std())
+        return float(red.std()), float(green.std())
+    off = red - Polynomial.fit(green, red, 3)(green)
+    return float(off.std()), float(green.std())

@@ -28,6 +28,7 @@ class FundusImage:
         file: The bytes that it was decoded from, with their hash; None for an array, a tensor or a
             PIL image.
         acquisition: Which eye, pixel spacing and camera, where a DICOM file says so; None else.
+        unlike: The part of ``doubt`` that says why it may be no colour fundus photograph.
     """
 
     pixels: NDArray[np.uint8] = field(repr=False)
@@ -36,6 +37,7 @@ class FundusImage:
     doubt: str | None
     file: FileBytes | None = field(repr=False)
     acquisition: Acquisition | None = None
+    unlike: str | None = None
 
     @property
     def sha256(self) -> str | None:
@@ -70,7 +72,8 @@ def read_fundus(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> FundusI
     image = read_source(source, max_pixels=max_pixels)
     field_of_view = find_field_of_view(image.pixels, name=image.name)
     doubts = [f"It {note}" for note in image.notes]
-    if (own := fundus_doubt(image.pixels, field_of_view, name="It")) is not None:
+    own = fundus_doubt(image.pixels, field_of_view, name="It")
+    if own is not None:
         doubts.append(own)
     return FundusImage(
         image.pixels,
@@ -79,4 +82,5 @@ def read_fundus(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> FundusI
         " ".join(doubts) or None,
         image.file,
         image.acquisition,
+        own,
     )

@@ -42,6 +42,18 @@ class Geometry:
         same = side == self.config.inference.working_diameter
         return self._working if same else self._framed(side)
 
+    def framed(self, diameter: int) -> Framed:
+        """Return the photograph framed at a diameter; one of the two that are kept if it can be."""
+        for kept in (self._clip, self._working):
+            if max(kept.frame.size) == diameter:
+                return kept
+        return self._framed(diameter)
+
+    @property
+    def clip_frame(self) -> Frame:
+        """The frame that CLIP sees."""
+        return self._clip.frame
+
     def _framed(self, diameter: int) -> Framed:
         return frame_photograph(self.image, self.field_of_view, diameter)
 

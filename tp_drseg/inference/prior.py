@@ -29,10 +29,12 @@ class CLIPFeatures:
         dense: `P_v`, `(1, D, g, g)` float32 of unit length, on the square that the longest side
             of the field of view spans.
         inside: `(1, 1, g, g)` bool, the patches inside of the field of view.
+        coarse: `(1, 160, g, g)`, what an anatomy head looks at; None where the tower has none.
     """
 
     dense: Tensor
     inside: Tensor
+    coarse: Tensor | None = None
 
     def priors(
         self,
@@ -70,11 +72,11 @@ def clip_features(
     padding = (0, side - width, 0, side - height)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     image = F.pad(image.float() / 255, padding)
-    dense = encoder.image_features(image.to(encoder.pixel_mean.device))
+    dense, coarse = encoder.image_and_coarse_features(image.to(encoder.pixel_mean.device))
     covered = F.adaptive_max_pool2d(
         F.pad(torch.from_numpy(inside)[None, None], padding), dense.shape[-2:]
     )
-    return CLIPFeatures(dense, (covered >= _LEAST_COVER).to(dense.device))
+    return CLIPFeatures(dense, (covered >= _LEAST_COVER).to(dense.device), coarse)
 
 
 def working_priors(priors: Tensor, diameter: int, padded_size: tuple[int, int]) -> Tensor:

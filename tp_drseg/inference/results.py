@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from PIL import Image
 
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_bytes
+from tp_drseg.anatomy import Anatomy, Measurements, measure
 from tp_drseg.errors import LesionError
 from tp_drseg.export import Layer, add_legend, draw_layers, lesion_colour, save_picture
 from tp_drseg.images import MAX_PIXELS, file_limit
@@ -20,6 +21,8 @@ from tp_drseg.images.read import DICOM_EXTRA, DICOM_PACKAGES
 from tp_drseg.images.source import FileBytes, read_file
 from tp_drseg.inference.result import Segmentation, to_png
 from tp_drseg.lesions import LesionCatalog
+
+_NOT_LOOKED_FOR: Final = Anatomy.unknown("Disc, fovea and eye were not looked for.")
 
 Cell = str | int | float | None
 """One value of a table."""
@@ -32,6 +35,8 @@ class Segmentations:
     Args:
         results: One result a lesion, all of the same photograph; at least one.
         catalog: The model's lesions, by whose names and aliases a result is found.
+        anatomy: Disc, fovea and eye of the photograph.
+        pixel_spacing: Millimetres of the retina that a pixel covers, where the file says so.
 
     Raises:
         ValueError: There is no result, or they are of photographs of different size.
@@ -48,6 +53,8 @@ class Segmentations:
 
     results: tuple[Segmentation, ...]
     catalog: LesionCatalog
+    anatomy: Anatomy = _NOT_LOOKED_FOR
+    pixel_spacing: float | None = None
 
     def __post_init__(self) -> None:
         if not self.results:
@@ -120,6 +127,24 @@ class Segmentations:
     def table(self) -> list[dict[str, Cell]]:
         """Return the figures, a row a lesion, by column; what `lesions.csv` says but the image."""
         return [result.summary().row() for result in self.results]
+
+    def measurements(self, *, pixel_spacing: float | None = None) -> Measurements:
+        """Measure the lesions about the fovea: by quadrant, ETDRS field, distance and size.
+
+        Lengths are in px and disc diameters; in millimetres where the pixel spacing is known.
+
+        Args:
+            pixel_spacing: Millimetres of the retina that a pixel covers; by default what the
+                photograph's file says, if it does.
+
+        Raises:
+            ConfigError: The spacing is not above 0.
+        """
+        return measure(
+            {result.lesion: result.mask for result in self.results},
+            self.anatomy,
+            pixel_spacing=self.pixel_spacing if pixel_spacing is None else pixel_spacing,
+        )
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write each lesion's mask and the overlay of all into a folder, which is made if needed.

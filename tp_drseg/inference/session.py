@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -13,9 +14,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tp_drseg.anatomy import Anatomy
 from tp_drseg.config import TPDRSegConfig
-from tp_drseg.images import MAX_PIXELS, FieldOfView, ImageSource, read_fundus
+from tp_drseg.images import (
+    MAX_PIXELS,
+    QUALITY_DIAMETER,
+    FieldOfView,
+    ImageSource,
+    Quality,
+    assess_quality,
+    read_fundus,
+)
 from tp_drseg.inference.geometry import Geometry
+from tp_drseg.inference.locate import NO_HEAD, locate
 from tp_drseg.inference.mirrors import AS_IT_IS, MIRRORS, Mirror
 from tp_drseg.inference.placed import PlacedPoints
 from tp_drseg.inference.prior import CLIPFeatures, clip_features, prior_cells, working_priors
@@ -97,7 +108,7 @@ class ImageSession:
         fundus = read_fundus(image, max_pixels=max_pixels)
         self.geometry = Geometry(fundus.pixels, fundus.field_of_view, config)
         self.doubt, self.sha256 = fundus.doubt, fundus.sha256
-        self.acquisition = fundus.acquisition
+        self.acquisition, self._unlike = fundus.acquisition, fundus.unlike
         self.watch: Watch | None = None
 
     @property
@@ -158,7 +169,45 @@ class ImageSession:
                 )
             ),
             catalog,
+            self.anatomy,
+            self._pixel_spacing,
         )
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Disc, fovea, eye and field; what is not known says why, in `Anatomy.reason`.
+
+        It is read off features that segmenting needs anyway.
+        """
+        head = self.network.anatomy_head
+        if head is None:
+            return Anatomy.unknown(NO_HEAD)
+        self.prepare()
+        with torch.inference_mode():
+            found = self._clip
+            assert found.coarse is not None  # the configuration sees to it
+            maps = head(found.coarse, found.inside)
+        return locate(maps, self.geometry.clip_frame, self.acquisition)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """Whether the photograph is good enough: verdict, reasons and numbers.
+
+        Where the model finds disc and fovea, one that is not in view is a reason.
+        """
+        known = self.network.anatomy_head is not None
+        marks = {"disc": self.anatomy.disc, "fovea": self.anatomy.fovea} if known else {}
+        return assess_quality(
+            self.geometry.framed(QUALITY_DIAMETER),
+            doubt=self._unlike,
+            unseen=[name for name, mark in marks.items() if mark is None],
+        )
+
+    @property
+    def _pixel_spacing(self) -> float | None:
+        """Millimetres of the retina that a pixel covers, where the file says so."""
+        spacing = None if self.acquisition is None else self.acquisition.pixel_spacing
+        return None if spacing is None else math.sqrt(spacing[0] * spacing[1])
 
     def probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
         """Return the probability of L prompts in original pixels, `(L, H, W)` in [0, 1].

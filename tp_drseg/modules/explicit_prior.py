@@ -13,6 +13,7 @@ from tp_drseg.config import DenseFeatures
 from tp_drseg.errors import PromptError
 from tp_drseg.modules.clip import SmallCLIP, dense_image_features, encode_text, tokenize
 from tp_drseg.modules.constants import CLIP_PIXEL_MEAN, CLIP_PIXEL_STD
+from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.modules.precision import ExactParts, float32_or_longer
 
 _MOST_TEXTS = 1000
@@ -82,9 +83,23 @@ class ExplicitPriorEncoder(ExactParts):
         Returns:
             `(B, D, h, w)`, one vector a patch; float32, whatever CLIP computes in.
         """
+        return self.image_and_coarse_features(images)[0]
+
+    @torch.no_grad()
+    def image_and_coarse_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return `image_features`, and what a `FundusTower` makes them of, for the anatomy head.
+
+        Returns:
+            `(B, D, h, w)` of unit length; and `(B, 160, H / 16, W / 16)`, the tower's coarsest
+            level, None for another tower.
+        """
         normalised = (images - self.pixel_mean) / self.pixel_std
-        features = dense_image_features(self.clip.visual, normalised, self.features)
-        return F.normalize(float32_or_longer(features), dim=1)
+        visual, coarse = self.clip.visual, None
+        if isinstance(visual, FundusTower):
+            features, coarse = visual.dense_and_coarse(normalised)
+        else:
+            features = dense_image_features(visual, normalised, self.features)
+        return F.normalize(float32_or_longer(features), dim=1), coarse
 
     @torch.no_grad()
     def text_features(self, texts: str | Sequence[str], named: str | None = None) -> Tensor:

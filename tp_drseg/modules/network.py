@@ -11,9 +11,11 @@ from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
 from tp_drseg.config import ArchitectureConfig
+from tp_drseg.modules.anatomy_head import AnatomyHead
 from tp_drseg.modules.clip import build_clip
 from tp_drseg.modules.constants import EMBEDDING_DIM, SAM_PIXEL_MEAN, SAM_PIXEL_STD
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
+from tp_drseg.modules.fundus_tower import FundusTower
 from tp_drseg.modules.image_encoder import ImageFeatures, InjectedImageEncoder, build_backbone
 from tp_drseg.modules.mask_decoder import DetailHead, MaskDecoder
 from tp_drseg.modules.points import Points, dense_positions, embed_points
@@ -50,7 +52,8 @@ class TPDRSegNetwork(ExactParts):
     (`explicit_prior`); injectors feed it into SAM's image encoder (`image_encoder`); a
     class-specific generator turns it into prompts (`prompt_generator`) for SAM's mask decoder
     (`mask_decoder`), beside which a detail head may add what only fine features see
-    (`detail_head`).
+    (`detail_head`). An anatomy head may say where disc and fovea are (`anatomy_head`); training
+    leaves it as it is.
 
     The constructor builds the architecture with random weights and downloads nothing. Turned
     into bf16 or float16 (`network.to(torch.bfloat16)`) it takes the same inputs and gives logits
@@ -110,6 +113,11 @@ class TPDRSegNetwork(ExactParts):
         self.detail_head = (
             DetailHead([dims[i] for i in self.image_encoder.backbone.detail_blocks])
             if architecture.detail
+            else None
+        )
+        self.anatomy_head = (
+            AnatomyHead(FundusTower.coarse_dim).requires_grad_(False)
+            if architecture.anatomy
             else None
         )
         for name, values in (("pixel_mean", SAM_PIXEL_MEAN), ("pixel_std", SAM_PIXEL_STD)):
