@@ -86,7 +86,12 @@ def test_a_session_with_a_head_reads_it_off_the_features_of_the_prior(
     tower = model.network.explicit_prior.clip.visual
     calls = []
     levels = tower.levels
-    monkeypatch.setattr(tower, "levels", lambda images: calls.append(1) or levels(images))
+
+    def counted(images: torch.Tensor) -> Any:
+        calls.append(len(images))
+        return levels(images)
+
+    monkeypatch.setattr(tower, "levels", counted)
     image = draw_eye(80)
     with model.load_image(image) as session:
         results = session.segment_many(["EX", "HE"])

@@ -80,4 +80,7 @@ def _field(disc: Disc | None, fovea: Point | None, frame: Frame) -> Field | None
         away["macula"] = math.dist(centre, (fovea.x, fovea.y))
     if disc is not None:
         away["disc"] = math.dist(centre, (disc.x, disc.y))
-    return min(away, key=away.__getitem__) if away else None
+    if not away:
+        return None
+    nearest: Field = min(away, key=away.__getitem__)
+    return nearest
