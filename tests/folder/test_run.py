@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.fake_model import FakeModel, photo, run
+from tests.support.fake_model import FakeModel, good_quality, photo, run
 from tests.support.results import masks, run_log, state_of, table
+from tp_drseg.anatomy.columns import ANATOMY_COLUMNS, MEASUREMENT_COLUMNS
 from tp_drseg.errors import ConfigError, ImageError, LesionError, OutputError, PromptError
+from tp_drseg.folder.names import is_result_name
+from tp_drseg.images import Quality
 from tp_drseg.inference.request import Prompt
 from tp_drseg.lesions import LesionCatalog
 
@@ -48,6 +52,7 @@ def test_all_that_is_written(photos: Path, out: Path) -> None:
         "done": 3,
         "skipped": 0,
         "failed": 0,
+        "rejected": 0,
         "remaining": 0,
         "in_doubt": 0,
         "passed_over": 0,
@@ -75,6 +80,7 @@ def test_tables(photos: Path, out: Path) -> None:
         "area_percent_of_field_of_view": str(round(100 * 100 / 1920, 6)),
         "mean_probability": str(round(100 * 200 / 255 / 1920, 6)),
         "max_probability": str(round(200 / 255, 6)),
+        **dict.fromkeys(MEASUREMENT_COLUMNS, ""),  # the fake model knows no disc
     }
     photographs = table(out, "photographs.csv")
     assert [row["image"] for row in photographs] == ["a.png", "b.png", "c.png"]
@@ -86,8 +92,14 @@ def test_tables(photos: Path, out: Path) -> None:
         "reason": "",
         "width": "48",
         "height": "40",
-        "eye": "",
-        "quality": "",
+        "quality": "good",
+        "quality_reason": "",
+        **dict.fromkeys(ANATOMY_COLUMNS, ""),
+        "microaneurysms": "1",
+        "haemorrhage_quadrants": "",
+        "many_haemorrhages": "0",
+        "macular_oedema_risk": "",
+        "cotton_wool_spots": "1",
         "doubts": "",
         "notes": "",
         **{f"{lesion} (regions)": "1" for lesion in LesionCatalog.default().names},
@@ -442,3 +454,42 @@ def test_the_record_is_json(photos: Path, out: Path) -> None:
         record = json.loads(path.read_text())
         for file in record["files"]:
             assert (out / file["name"]).stat().st_size == file["size"]
+
+
+def _poor(name: str) -> Quality:
+    return replace(good_quality(), verdict="reject", reasons=("it is blurred",))
+
+
+def test_a_poor_photograph_is_warned_of_passed_over_or_failed(
+    photos: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def model() -> FakeModel:
+        return FakeModel(quality=lambda name: _poor(name) if name == "b.png" else good_quality())
+
+    warned = run(photos, out, model())
+    assert len(warned.done) == 3
+    assert "b.png: quality reject. It is blurred." in caplog.text
+    skipping = model()
+    skipped = run(photos, out, skipping, on_poor_quality="skip")
+    assert [failure.image for failure in skipped.rejected] == ["b.png"]
+    assert skipped.skipped == ("a.png", "c.png")
+    assert skipping.seen == []
+    assert not (out / "b.png.EX.mask.png").exists()
+    rows = {row["image"]: row for row in table(out, "photographs.csv")}
+    assert (rows["b.png"]["status"], rows["b.png"]["quality"]) == ("rejected", "reject")
+    assert "It is blurred." in rows["b.png"]["reason"]
+    assert run_log(out)["counts"]["rejected"] == 1
+    failed = run(photos, out, model(), on_poor_quality="fail")
+    assert [failure.image for failure in failed.failures] == ["b.png"]
+
+
+def test_a_report_needs_nothing_beside_it(photos: Path, out: Path) -> None:
+    run(photos / "a.png", out, lesions=None, report=True)
+    page = (out / "a.png.report.html").read_text(encoding="utf-8")
+    assert "For research. Not a medical device" in page
+    assert "data:image/jpeg;base64," in page
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "Without both disc and fovea there is no grid." in page
+    assert page.count('<th scope="row">haemorrhage</th>') == 1
+    assert '<a href="a.png.report.html">report</a>' in (out / "index.html").read_text()
+    assert is_result_name("a.png.report.html")  # no other run takes it for a photograph

@@ -222,6 +222,7 @@ def test_outcomes_stay_in_order(
         "done": 1,
         "skipped": 2,
         "failed": 3,
+        "rejected": 0,
         "remaining": 0,
         "in_doubt": 0,
         "passed_over": 0,

@@ -45,6 +45,7 @@ def record(image: str = "sub/a.jpg", **fields: Any) -> ImageRecord:
         "width": 48,
         "height": 40,
         "lesions": (row,),
+        "quality": "good",
         "seconds": 1.5,
         "finished": now(),
     }

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.folder.run import FolderReport, segment_folder
-from tp_drseg.images import FieldOfView, Frame
+from tp_drseg.images import FieldOfView, Frame, Quality, QualityNumbers
 from tp_drseg.inference.request import Asked, as_prompts, prompt_texts, prompt_threshold
 from tp_drseg.inference.result import Origin, Segmentation
 from tp_drseg.inference.results import Segmentations
@@ -28,6 +28,11 @@ def nothing(name: str) -> None:
     """Do nothing."""
 
 
+def good_quality() -> Quality:
+    """What is said of a photograph that is good enough."""
+    return Quality("good", (), QualityNumbers(3000, 0.5, 0.3, 0.0, 0.02, 0.5, 1.0, 1.0))
+
+
 class FakeModel:
     """It notes what it does.
 
@@ -35,6 +40,7 @@ class FakeModel:
         act: what to do when a photograph of this name is segmented.
         read: what to do when one is prepared.
         doubt: says why one looks like no fundus photograph.
+        quality: says how good one is.
 
     Attributes:
         opened: names of the photographs that were opened.
@@ -47,7 +53,9 @@ class FakeModel:
         act: Act = nothing,
         read: Act = nothing,
         doubt: Callable[[str], str | None] = lambda name: None,
+        quality: Callable[[str], Quality] = lambda name: good_quality(),
     ) -> None:
+        self.quality = quality
         self.config = TPDRSegConfig.for_size("tiny")
         self.origin = Origin("fake", "r1")
         self.act, self.read, self.doubt = act, read, doubt
@@ -87,6 +95,10 @@ class FakeSession:
         self.is_prepared = False
         self.keep = False
         self.watch: Callable[[int, int], None] | None = None
+
+    @property
+    def quality(self) -> Quality:
+        return self.model.quality(self.name)
 
     def prepare(self) -> None:
         self.model.read(self.name)

@@ -1,7 +1,7 @@
 """Where things are in an eye: disc, fovea, the grid about them, and what is measured on it."""
 
 from tp_drseg.anatomy.grid import FIELDS, QUADRANTS, Grid
-from tp_drseg.anatomy.landmarks import Anatomy, Disc, Point
+from tp_drseg.anatomy.landmarks import Anatomy, Disc, Eye, Point
 from tp_drseg.anatomy.measurements import (
     Amount,
     LesionMeasurements,
@@ -19,6 +19,7 @@ __all__ = [
     "Amount",
     "Anatomy",
     "Disc",
+    "Eye",
     "Grid",
     "LesionMeasurements",
     "Measured",

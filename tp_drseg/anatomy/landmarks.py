@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tp_drseg.errors import ConfigError
@@ -81,9 +81,6 @@ class Anatomy:
         """Return an anatomy of which nothing is known, and why."""
         return cls(reason=reason)
 
-    @property
-    def nasal_angle(self) -> float | None:
-        """Direction from fovea to disc in degrees, 0 to the right and 90 up; None without both."""
-        if self.disc is None or self.fovea is None:
-            return None
-        return math.degrees(math.atan2(self.fovea.y - self.disc.y, self.disc.x - self.fovea.x))
+    def of_eye(self, eye: Eye) -> Anatomy:
+        """Return the same with an eye that is known for certain, such as from the file."""
+        return replace(self, eye=eye, eye_confidence=1.0)

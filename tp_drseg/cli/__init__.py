@@ -18,6 +18,7 @@ from tp_drseg.cli import (
     prior_map,
     review,
     segment,
+    summary,
     train,
     verify,
 )
@@ -47,6 +48,7 @@ for _name, _module, _command in (
     ("train", train, train.train),
     ("finetune", finetune, finetune.finetune),
     ("dicom-node", dicom_node, dicom_node.dicom_node),
+    ("summary", summary, summary.summary),
     ("verify", verify, verify.verify),
 ):
     # the whole first sentence: by itself the list of commands cuts it

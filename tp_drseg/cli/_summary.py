@@ -57,6 +57,9 @@ def show_report(report: FolderReport) -> None:
     if report.doubtful:
         typer.echo(f"In doubt, and not counted above: {len(report.doubtful)}")
         _show_some(f"{record.image}: {' '.join(record.doubts)}" for record in report.doubtful)
+    if report.rejected:
+        typer.echo(f"Not good enough, and passed over: {len(report.rejected)}")
+        _show_some(f"{failure.image}: {failure.message}" for failure in report.rejected)
     _show_passed_over(report.passed_over, " (run.json names them)")
     typer.echo(
         f"{len(report.done)} done, {len(report.skipped)} done before, "

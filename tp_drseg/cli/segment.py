@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     from tp_drseg.inference.request import Asked
 
 
+class PoorQuality(StrEnum):
+    """What is done with a photograph that is not good enough."""
+
+    warn = "warn"
+    skip = "skip"
+    fail = "fail"
+
+
 EXAMPLES = """\b
 Examples:
   tp-drseg segment photographs -o results
@@ -120,6 +128,29 @@ def segment(
             help="End with 0 although photographs failed, unless all did.",
         ),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Also write NAME.report.html for each photograph: quality, eye, lesions by "
+            "quadrant, the grid about the fovea, thresholds and texts, in one file.",
+        ),
+    ] = False,
+    on_poor_quality: Annotated[
+        PoorQuality,
+        typer.Option(
+            help="What to do with a photograph that is not good enough: warn (segment it and say "
+            "so), skip, or fail."
+        ),
+    ] = PoorQuality.warn,
+    pixel_spacing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MM",
+            help="Millimetres of the retina that a pixel covers, for areas and distances in mm. "
+            "By default what a DICOM file says; without either there are none in mm.",
+        ),
+    ] = None,
     model: ModelOption = None,
     revision: RevisionOption = None,
     device: DeviceOption = Device.auto,
@@ -157,6 +188,9 @@ def segment(
         recursive=recursive,
         overwrite=overwrite,
         limit=limit,
+        report=report,
+        on_poor_quality=on_poor_quality.value,
+        pixel_spacing=pixel_spacing,
         dicom=None if dicom is None else dicom.value,
         keep_identifiers=keep_identifiers,
         max_pixels=max_pixels,
@@ -168,7 +202,7 @@ def segment(
     loaded = _model.load_model(model, revision, device, dtype, accurate)
     try:
         with _stop_on_sigterm():
-            report = run_plan(
+            ended = run_plan(
                 loaded, plan, progress=not quiet, keep_memory=loaded.device.type == "cpu"
             )
     except KeyboardInterrupt:
@@ -181,11 +215,11 @@ def segment(
     except OutputError as error:
         fail(ctx, error, SOME_FAILED)
     if not quiet:
-        _summary.show_report(report)
-    if report.failures:
-        is_allowed = allow_failures and bool(report.records)
+        _summary.show_report(ended)
+    if ended.failures:
+        is_allowed = allow_failures and bool(ended.records)
         if not (is_allowed and quiet):
-            _summary.show_failures(report, is_error=not is_allowed)
+            _summary.show_failures(ended, is_error=not is_allowed)
         if not is_allowed:
             raise typer.Exit(SOME_FAILED)
 

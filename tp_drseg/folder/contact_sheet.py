@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from tp_drseg._runtime.text import visible
 from tp_drseg.export.colours import lesion_colour
-from tp_drseg.folder.names import OVERLAY
+from tp_drseg.folder.names import OVERLAY, REPORT
 from tp_drseg.folder.record import ImageRecord, thumbnail_name
 from tp_drseg.folder.run_log import RunLog
 
@@ -36,6 +36,9 @@ class Card:
         counts: Regions of each lesion of the sheet; None where it was not asked for.
         thumbnail: Address of the small picture, relative to the sheet.
         link: Address of the large one.
+        report: Address of the photograph's report; empty without one.
+        quality: Verdict on the photograph, and why; empty where it is good.
+        eye: Which eye it shows; empty where that is not known.
     """
 
     name: str
@@ -47,6 +50,9 @@ class Card:
     counts: tuple[int | None, ...] = ()
     thumbnail: str = ""
     link: str = ""
+    report: str = ""
+    quality: str = ""
+    eye: str = ""
 
 
 def contact_sheet(log: RunLog, lesions: Sequence[str]) -> str:
@@ -103,6 +109,9 @@ def _card(record: ImageRecord, status: str, lesions: Sequence[str]) -> Card:
         counts=tuple(counts.get(lesion) for lesion in lesions),
         thumbnail=quote(small) if small in names else "",
         link=quote(large),
+        report=quote(record.image + REPORT) if record.image + REPORT in names else "",
+        quality="" if record.quality == "good" else f"{record.quality}. {record.quality_reason}",
+        eye=str(record.anatomy.get("eye") or ""),
     )
 
 

@@ -23,8 +23,9 @@ TABLES: Final = (PHOTOGRAPHS_TABLE, LESIONS_TABLE, RUN_FILE, CONTACT_SHEET)
 MASK: Final = ".mask.png"
 OVERLAY: Final = ".overlay.jpg"
 THUMBNAIL: Final = ".thumbnail.jpg"
+REPORT: Final = ".report.html"
 DICOM_ENDINGS: Final = (".seg.dcm", ".sr.dcm", ".capture.dcm")
-_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL, *DICOM_ENDINGS, CORRECTED, REVIEW)
+_RESULTS: Final = (MASK, OVERLAY, THUMBNAIL, REPORT, *DICOM_ENDINGS, CORRECTED, REVIEW)
 
 _LONGEST_PART: Final = 180  # bytes: room for what is added to it; most disks take 255
 _DEVICES: Final = frozenset(

@@ -13,15 +13,17 @@ from tp_drseg.folder.names import (
     DICOM_ENDINGS,
     MASK,
     OVERLAY,
+    REPORT,
     THUMBNAIL,
     THUMBNAIL_FOLDER,
     is_output_name,
 )
+from tp_drseg.images import Verdict
 
 MAX_LESIONS: Final = 1000
 
 _LABEL: Final = r"\.[\w-]{1,40}"  # as `file_labels` makes them
-_WHOLE: Final = "|".join(map(re.escape, DICOM_ENDINGS))
+_WHOLE: Final = "|".join(map(re.escape, (*DICOM_ENDINGS, REPORT)))
 _RESULT: Final = rf"(?:{_LABEL}{re.escape(MASK)}|(?:{_LABEL})?{re.escape(OVERLAY)}|{_WHOLE})"
 
 
@@ -60,6 +62,7 @@ class LesionRow(FromOutside):
         area_percent: Lesion pixels in percent of the field of view.
         mean_probability: Mean over the field of view, in [0, 1].
         max_probability: Highest in the field of view, in [0, 1].
+        measurements: About the fovea, by column of `lesions.csv`.
     """
 
     lesion: Text
@@ -69,6 +72,9 @@ class LesionRow(FromOutside):
     area_percent: Annotated[float, Field(ge=0, le=100)]
     mean_probability: Share
     max_probability: Share
+    measurements: Annotated[dict[Text, int | float | None], Field(max_length=200)] = Field(
+        default_factory=dict
+    )
 
 
 class ImageRecord(FromOutside):
@@ -86,6 +92,10 @@ class ImageRecord(FromOutside):
         lesions: What was found, in the order asked.
         doubts: What makes the photograph look unlike one of a fundus.
         notes: What was left out of its file, or looks odd in it.
+        quality: Verdict on the photograph.
+        quality_reason: Why it is not good; empty where it is.
+        anatomy: Eye, disc and fovea, by column of `photographs.csv`.
+        signs: What was found for the grading rules, likewise.
         identifiers: Whose it is, where that was asked for and its file says so, by column.
         seconds: Time that the model took.
         finished: When, UTC.
@@ -102,6 +112,12 @@ class ImageRecord(FromOutside):
     lesions: Annotated[tuple[LesionRow, ...], Field(max_length=MAX_LESIONS)]
     doubts: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     notes: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    quality: Verdict
+    quality_reason: Text = ""
+    anatomy: Annotated[dict[Text, Text | float | None], Field(max_length=20)] = Field(
+        default_factory=dict
+    )
+    signs: Annotated[dict[Text, int | None], Field(max_length=20)] = Field(default_factory=dict)
     identifiers: dict[Text, Text] = Field(default_factory=dict, max_length=10)
     seconds: Annotated[float, Field(ge=0)]
     finished: datetime

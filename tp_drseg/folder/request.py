@@ -17,6 +17,9 @@ from tp_drseg.lesions import LesionCatalog
 
 DicomKind = Literal["binary", "fractional"]
 
+OnPoorQuality = Literal["warn", "skip", "fail"]
+"""Segment it and say so, pass it over, or count it as failed."""
+
 Setting = str | bool | float | None | list["Setting"] | dict[str, "Setting"]
 """One value of the settings, as JSON has it."""
 
@@ -107,6 +110,9 @@ class FolderRequest:
         labels: What each lesion is called in file names.
         overlays: Whether to write overlays.
         overwrite: Whether to do again what is done already.
+        on_poor_quality: What is done with a photograph that is not good enough to be segmented.
+        report: Whether to write a report of each photograph.
+        pixel_spacing: Millimetres of the retina that a pixel covers; None for what the files say.
         dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         keep_memory: Whether glibc keeps freed memory while the model works on a photograph.
@@ -118,6 +124,9 @@ class FolderRequest:
     labels: Mapping[str, str]
     overlays: bool = True
     overwrite: bool = False
+    on_poor_quality: OnPoorQuality = "warn"
+    report: bool = False
+    pixel_spacing: float | None = None
     dicom: DicomKind | None = None
     keep_identifiers: bool = False
     keep_memory: bool = False

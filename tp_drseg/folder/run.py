@@ -13,6 +13,7 @@ from tp_drseg._runtime.confined import confined
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import check_folder, remove_leftovers
 from tp_drseg._runtime.progress import progress_bar
+from tp_drseg.anatomy import Scale
 from tp_drseg.errors import ConfigError, OutputError
 from tp_drseg.export.csv import Cell
 from tp_drseg.folder.failure import Failure
@@ -20,7 +21,14 @@ from tp_drseg.folder.local import run_locally
 from tp_drseg.folder.names import TABLES
 from tp_drseg.folder.photographs import Found, Inputs, PassedOver, find_photographs
 from tp_drseg.folder.record import ImageRecord
-from tp_drseg.folder.request import DicomKind, FolderRequest, Setting, Wanted, file_labels
+from tp_drseg.folder.request import (
+    DicomKind,
+    FolderRequest,
+    OnPoorQuality,
+    Setting,
+    Wanted,
+    file_labels,
+)
 from tp_drseg.folder.run_log import RunLog
 from tp_drseg.folder.segmenter import Segmenter
 from tp_drseg.folder.settle import settle_names
@@ -42,6 +50,7 @@ class FolderReport:
         done: Names of the photographs segmented in this run.
         skipped: Names of the photographs that were done already, with the same settings.
         failures: The photographs that could not be segmented, and folders that cannot be read.
+        rejected: The photographs that were passed over since they are not good enough.
         passed_over: What lies in the inputs and was not taken.
         records: The results of the done and the skipped photographs.
         seconds: Time taken by the run.
@@ -51,6 +60,7 @@ class FolderReport:
     done: tuple[str, ...]
     skipped: tuple[str, ...]
     failures: tuple[Failure, ...]
+    rejected: tuple[Failure, ...]
     passed_over: tuple[PassedOver, ...]
     records: tuple[ImageRecord, ...]
     seconds: float
@@ -76,6 +86,9 @@ class Plan:
         wanted: What is asked of each photograph.
         overlays: Whether to write overlays.
         overwrite: Whether to do again what is done already.
+        on_poor_quality: What is done with a photograph that is not good enough.
+        report: Whether to write a report of each photograph.
+        pixel_spacing: Millimetres of the retina that a pixel covers; None for what the files say.
         dicom: What kind of DICOM segmentation to write beside; None for no DICOM.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         max_pixels: The most pixels that a photograph may have.
@@ -86,6 +99,9 @@ class Plan:
     wanted: Wanted
     overlays: bool = True
     overwrite: bool = False
+    on_poor_quality: OnPoorQuality = "warn"
+    report: bool = False
+    pixel_spacing: float | None = None
     dicom: DicomKind | None = None
     keep_identifiers: bool = False
     max_pixels: int = MAX_PIXELS
@@ -102,6 +118,9 @@ def plan_run(
     recursive: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
+    on_poor_quality: OnPoorQuality = "warn",
+    report: bool = False,
+    pixel_spacing: float | None = None,
     dicom: DicomKind | None = None,
     keep_identifiers: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -119,6 +138,9 @@ def plan_run(
         recursive: Whether to look into sub-folders.
         overwrite: Whether to do again what is done already.
         limit: At most this many photographs.
+        on_poor_quality: What is done with a photograph that is not good enough.
+        report: Whether to write a report of each photograph.
+        pixel_spacing: Millimetres of the retina that a pixel covers, where the files do not say it.
         dicom: Whether to write DICOM, and of which kind.
         keep_identifiers: Whether the tables name the patient's and the picture's identifiers.
         max_pixels: The most pixels of a photograph.
@@ -128,7 +150,7 @@ def plan_run(
         ImageError: An input is missing, or there is no image in it.
         LesionError: The catalog does not know a lesion.
         PromptError: A prompt or a threshold cannot be used.
-        ConfigError: The limit or the most pixels are below 1.
+        ConfigError: The limit or the most pixels are below 1, or the pixel spacing not above 0.
         OutputError: The output folder can be seen to be not writable.
         MissingExtraError: DICOM is asked for, and its extra is not installed.
     """
@@ -139,6 +161,7 @@ def plan_run(
     if limit is not None and limit < 1:
         raise ConfigError(f"The limit is a number of photographs, at least 1, got {limit}.")
     file_limit(max_pixels)
+    Scale(pixel_spacing=pixel_spacing)  # refuses one that is none
     check_folder(out)
     for name in TABLES:
         if (out / name).is_dir():
@@ -152,6 +175,9 @@ def plan_run(
         wanted,
         overlays=overlays,
         overwrite=overwrite,
+        on_poor_quality=on_poor_quality,
+        report=report,
+        pixel_spacing=pixel_spacing,
         dicom=dicom,
         keep_identifiers=keep_identifiers,
         max_pixels=max_pixels,
@@ -170,6 +196,9 @@ def segment_folder(
     recursive: bool = False,
     overwrite: bool = False,
     limit: int | None = None,
+    on_poor_quality: OnPoorQuality = "warn",
+    report: bool = False,
+    pixel_spacing: float | None = None,
     dicom: DicomKind | None = None,
     keep_identifiers: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -208,6 +237,12 @@ def segment_folder(
         recursive: Whether to look into sub-folders.
         overwrite: Whether to do again what is done already.
         limit: At most this many photographs, the first by name.
+        on_poor_quality: What is done with a photograph whose quality is `reject`: `"warn"` segments
+            it and says so, `"skip"` passes it over, `"fail"` counts it as failed.
+        report: Whether to write `<name>.report.html` for each photograph, which needs nothing
+            beside it.
+        pixel_spacing: Millimetres of the retina that a pixel covers, for measurements in mm; by
+            default what a file says, if it does.
         dicom: Also write a DICOM segmentation of this kind, a structured report and a capture of
             the overlay for each photograph, which must be DICOM too.
         keep_identifiers: Name patient, study and picture of DICOM photographs in
@@ -237,6 +272,9 @@ def segment_folder(
         recursive=recursive,
         overwrite=overwrite,
         limit=limit,
+        on_poor_quality=on_poor_quality,
+        report=report,
+        pixel_spacing=pixel_spacing,
         dicom=dicom,
         keep_identifiers=keep_identifiers,
         max_pixels=max_pixels,
@@ -291,6 +329,7 @@ def run_plan(
             done=tuple(log.done),
             skipped=tuple(log.skipped),
             failures=tuple(log.failures),
+            rejected=tuple(log.rejected),
             passed_over=found.passed_over,
             records=log.results,
             seconds=log.seconds,
@@ -311,6 +350,9 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
         labels=file_labels(prompts, catalog),
         overlays=plan.overlays,
         overwrite=plan.overwrite,
+        on_poor_quality=plan.on_poor_quality,
+        report=plan.report,
+        pixel_spacing=plan.pixel_spacing,
         dicom=plan.dicom,
         keep_identifiers=plan.keep_identifiers,
         keep_memory=keep_memory,
@@ -325,6 +367,8 @@ def make_request(model: Segmenter, plan: Plan, *, keep_memory: bool = False) -> 
                 for prompt in sorted(prompts, key=lambda prompt: prompt.lesion)
             ],
             "overlays": plan.overlays,
+            "report": plan.report,
+            "pixel_spacing": plan.pixel_spacing,
             "dicom": plan.dicom,
             "keep_identifiers": plan.keep_identifiers,
         },

@@ -12,7 +12,7 @@ from tp_drseg.folder.failure import Failure
 from tp_drseg.folder.photographs import Found
 from tp_drseg.folder.record import ImageRecord, now
 from tp_drseg.folder.request import FolderRequest
-from tp_drseg.folder.step import Done, Failed, Outcome, Skipped
+from tp_drseg.folder.step import Done, Failed, Outcome, Rejected, Skipped
 from tp_drseg.folder.store import RecordStore
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class RunLog:
         done: Names of the photographs segmented in this run.
         skipped: Names of the photographs that were done already.
         failures: What could not be done.
+        rejected: What was passed over since it is not good enough.
     """
 
     store: RecordStore
@@ -39,6 +40,7 @@ class RunLog:
     done: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    rejected: list[Failure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.started = now()
@@ -68,9 +70,10 @@ class RunLog:
             done=len(self.done),
             skipped=len(self.skipped),
             failed=len(self.failures),
+            rejected=len(self.rejected),
         )
         counts["remaining"] = counts["images"] - sum(
-            counts[kind] for kind in ("done", "skipped", "failed")
+            counts[kind] for kind in ("done", "skipped", "failed", "rejected")
         )
         counts["in_doubt"] = sum(bool(record.doubts) for record in self.results)
         counts["passed_over"] = len(self.found.passed_over)
@@ -84,6 +87,10 @@ class RunLog:
                 logger.info("%s: done in %.1f s", record.image, record.seconds)
             case Skipped(record):
                 self._succeed(record, self.skipped)
+            case Rejected(failure):
+                self.records.pop(failure.image, None)
+                self.rejected.append(failure)
+                logger.warning("%s: %s", failure.image, failure.message)
             case Failed(failure, is_read):
                 if is_read:
                     self.records.pop(failure.image, None)
@@ -108,6 +115,9 @@ class RunLog:
         names.append(record.image)
         for text in (*record.doubts, *record.notes):
             logger.warning("%s: %s", record.image, text)
+        if record.quality != "good" and not record.doubts:
+            said = f"quality {record.quality}. {record.quality_reason}"
+            logger.warning("%s: %s", record.image, said)
 
     def _fail(self, failure: Failure) -> None:
         logger.warning("%s failed: %s", failure.image, failure.message)

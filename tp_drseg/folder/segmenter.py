@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tp_drseg.config import TPDRSegConfig
+    from tp_drseg.images import Quality
     from tp_drseg.inference.request import Asked, Matcher
     from tp_drseg.inference.result import Origin
     from tp_drseg.inference.results import Segmentations
@@ -21,6 +22,11 @@ class Session(Protocol):
     @property
     def doubt(self) -> str | None:
         """What makes it look unlike a fundus photograph."""
+        ...
+
+    @property
+    def quality(self) -> Quality:
+        """Whether it is good enough."""
         ...
 
     def prepare(self) -> None:

@@ -11,19 +11,22 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from tp_drseg._runtime.allocator import freed_memory_kept
 from tp_drseg._runtime.text import visible
-from tp_drseg.errors import ConfigError, LesionError, OutputError, PromptError
+from tp_drseg.anatomy import Eye, Measurements, read_signs
+from tp_drseg.anatomy.columns import anatomy_cells, measurement_cells, sign_cells
+from tp_drseg.errors import ConfigError, ImageError, LesionError, OutputError, PromptError
 from tp_drseg.folder.failure import Failure
+from tp_drseg.folder.names import REPORT
 from tp_drseg.folder.photographs import Photograph
 from tp_drseg.folder.record import ImageRecord, LesionRow, now
 from tp_drseg.folder.request import FolderRequest
 from tp_drseg.folder.segmenter import Segmenter, Session
 from tp_drseg.folder.store import RecordStore
-from tp_drseg.images import FileBytes
+from tp_drseg.images import Acquisition, FileBytes, Quality
 from tp_drseg.images.decode import file_limit
 from tp_drseg.images.dicom.head import is_dicom
 from tp_drseg.images.read import read_source
@@ -71,7 +74,14 @@ class Failed:
     is_read: bool = True
 
 
-Outcome = Done | Skipped | Failed
+@dataclass(frozen=True)
+class Rejected:
+    """A photograph that is not good enough, and was passed over for that."""
+
+    failure: Failure
+
+
+Outcome = Done | Skipped | Failed | Rejected
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class Opened:
     session: Session
     notes: tuple[str, ...]
     dicom: DicomSource | None
+    acquisition: Acquisition | None
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,8 @@ class Segmented:
     job: Job
     sha256: str
     results: Segmentations
+    quality: Quality
+    acquisition: Acquisition | None
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
     dicom: DicomSource | None
@@ -131,7 +144,9 @@ class Step:
             source = read_source(found, max_pixels=most)
             session = self.model.open_quietly(source.pixels, max_pixels=most)
             session.prepare()
-            return Opened(job, found.sha256, session, source.notes, self._dicom(found))
+            return Opened(
+                job, found.sha256, session, source.notes, self._dicom(found), source.acquisition
+            )
 
         return _attempt(photograph, open_and_prepare)
 
@@ -140,8 +155,11 @@ class Step:
         if not isinstance(taken, Opened):
             return taken
 
-        def ask() -> Segmented:
+        def ask() -> Segmented | Outcome:
             start = time.perf_counter()
+            quality = taken.session.quality
+            if quality.verdict == "reject" and self.request.on_poor_quality != "warn":
+                return self._reject(taken, quality)
             with self._working():
                 results = taken.session.segment_many(self.request.prompts)
                 taken.session.close()
@@ -150,6 +168,8 @@ class Step:
                 job=taken.job,
                 sha256=taken.sha256,
                 results=results,
+                quality=quality,
+                acquisition=taken.acquisition,
                 doubts=() if doubt is None else (doubt,),
                 notes=taken.notes,
                 dicom=taken.dicom,
@@ -171,7 +191,8 @@ class Step:
         else:
             outcome = segmented
         earlier = job.earlier
-        if isinstance(outcome, Failed) and outcome.is_read and earlier is not None:
+        is_gone = isinstance(outcome, Rejected) or (isinstance(outcome, Failed) and outcome.is_read)
+        if is_gone and earlier is not None:
             self._attempt_to_write(job, lambda: self.store.discard(earlier))
         return outcome
 
@@ -182,7 +203,15 @@ class Step:
             earlier is not None
             and (earlier.sha256, earlier.settings) == (sha256, self.request.digest)
             and self.store.is_whole(earlier)
+            and not (earlier.quality == "reject" and self.request.on_poor_quality != "warn")
         )
+
+    def _reject(self, taken: Opened, quality: Quality) -> Outcome:
+        photograph = taken.job.photograph
+        error = ImageError(f"The photograph is not good enough. {quality.reason}")
+        failure = Failure.of(photograph.name, photograph.path, error)
+        is_failed = self.request.on_poor_quality == "fail"
+        return Failed(failure) if is_failed else Rejected(failure)
 
     def _working(self) -> AbstractContextManager[None]:
         return freed_memory_kept() if self.request.keep_memory else nullcontext()
@@ -193,6 +222,7 @@ class Step:
         photograph, results = segmented.job.photograph, segmented.results
         request, image = self.request, photograph.name
         height, width = results[0].image.shape[:2]
+        measurements = self._measure(segmented)
         record = ImageRecord(
             image=image,
             source=visible(str(photograph.path)),
@@ -211,16 +241,26 @@ class Step:
                     area_percent=result.area_percent,
                     mean_probability=result.mean_probability,
                     max_probability=result.max_probability,
+                    measurements=measurement_cells(measurements[result.lesion]),
                 )
                 for result in results
             ),
             doubts=segmented.doubts,
             notes=segmented.notes,
+            quality=segmented.quality.verdict,
+            quality_reason=segmented.quality.reason,
+            anatomy=anatomy_cells(measurements.anatomy),
+            signs=sign_cells(read_signs(measurements)),
             identifiers=self._identifiers(segmented.dicom),
             seconds=round(segmented.seconds, 3),
             finished=now(),
         )
         files = encode_results(image, results, request.labels, overlays=request.overlays)
+        if request.report:
+            from tp_drseg.folder.report import make_report, report_page  # it needs torch
+
+            report = make_report(image, results, segmented.quality, measurements, self.model.config)
+            files[image + REPORT] = report_page(report).encode()
         if request.dicom is not None:
             from tp_drseg.inference.dicom import encode_dicom  # it needs the extra
 
@@ -228,6 +268,17 @@ class Step:
             written = encode_dicom(results, segmented.dicom, kind=request.dicom)
             files |= {image + ending: data for ending, data in written.items()}
         return Done(self.store.replace(record, files, segmented.job.earlier))
+
+    def _measure(self, segmented: Segmented) -> Measurements:
+        """Measure the lesions, with what the file says of eye and spacing."""
+        results, acquisition = segmented.results, segmented.acquisition
+        spacing = self.request.pixel_spacing
+        if acquisition is not None:
+            if acquisition.laterality is not None:
+                eye: Eye = "right" if acquisition.laterality == "R" else "left"
+                results = replace(results, anatomy=results.anatomy.of_eye(eye))
+            spacing = acquisition.mean_spacing if spacing is None else spacing
+        return results.measurements(pixel_spacing=spacing)
 
     def _dicom(self, file: FileBytes) -> DicomSource | None:
         """Return what DICOM results, or the tables, need of a photograph's header."""

@@ -13,6 +13,7 @@ from typing import Final
 from tp_drseg import __version__
 from tp_drseg._runtime.files import write_json, write_text
 from tp_drseg._runtime.text import visible
+from tp_drseg.anatomy.columns import ANATOMY_COLUMNS, MEASUREMENT_COLUMNS, SIGN_COLUMNS
 from tp_drseg.errors import OutputError
 from tp_drseg.export.csv import Cell, write_csv
 from tp_drseg.folder.contact_sheet import contact_sheet
@@ -31,6 +32,7 @@ LESION_COLUMNS: Final = (
     "area_percent_of_field_of_view",
     "mean_probability",
     "max_probability",
+    *MEASUREMENT_COLUMNS,
 )
 PHOTOGRAPH_COLUMNS: Final = (
     "image",
@@ -38,8 +40,10 @@ PHOTOGRAPH_COLUMNS: Final = (
     "reason",
     "width",
     "height",
-    "eye",
     "quality",
+    "quality_reason",
+    *ANATOMY_COLUMNS,
+    *SIGN_COLUMNS,
     "doubts",
     "notes",
     "settings",
@@ -143,6 +147,9 @@ class Tables:
             "failures": [
                 asdict(failure) | {"source": visible(failure.source)} for failure in log.failures
             ],
+            "rejected": [
+                asdict(failure) | {"source": visible(failure.source)} for failure in log.rejected
+            ],
             "passed_over": [
                 {"path": visible(str(one.path)), "why": one.why}
                 for one in log.found.passed_over[:_NAMED]
@@ -167,6 +174,7 @@ def lesion_cells(row: LesionRow) -> dict[str, Cell]:
         "area_percent_of_field_of_view": round(row.area_percent, 6),
         "mean_probability": round(row.mean_probability, 6),
         "max_probability": round(row.max_probability, 6),
+        **row.measurements,
     }
 
 
@@ -179,6 +187,10 @@ def photograph_rows(log: RunLog) -> list[dict[str, Cell]]:
             "status": states.get(record.image, "earlier"),
             "width": record.width,
             "height": record.height,
+            "quality": record.quality,
+            "quality_reason": record.quality_reason,
+            **record.anatomy,
+            **record.signs,
             "doubts": " | ".join(record.doubts),
             "notes": " | ".join(record.notes),
             "settings": _short(record.settings),
@@ -187,6 +199,13 @@ def photograph_rows(log: RunLog) -> list[dict[str, Cell]]:
         }
         for record in log.finished
     }
+    for failure in log.rejected:
+        rows[failure.image] = {
+            "image": failure.image,
+            "status": "rejected",
+            "reason": failure.message,
+            "quality": "reject",
+        }
     for failure in log.failures:
         rows[failure.image] = {
             "image": failure.image,

@@ -36,6 +36,11 @@ class Acquisition:
     model: str = ""
 
     @property
+    def mean_spacing(self) -> float | None:
+        """Side in mm of a square of a pixel's area on the retina; None where not known."""
+        return None if self.pixel_mm2 is None else self.pixel_mm2**0.5
+
+    @property
     def pixel_mm2(self) -> float | None:
         """Area of a pixel in mm² on the retina; None where the spacing is not known."""
         if self.pixel_spacing is None:

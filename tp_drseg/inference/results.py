@@ -14,6 +14,7 @@ from PIL import Image
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import write_bytes
 from tp_drseg.anatomy import Anatomy, Measurements, measure
+from tp_drseg.anatomy.columns import measurement_cells
 from tp_drseg.errors import LesionError
 from tp_drseg.export import Layer, add_legend, draw_layers, lesion_colour, save_picture
 from tp_drseg.images import MAX_PIXELS, file_limit
@@ -126,7 +127,13 @@ class Segmentations:
 
     def table(self) -> list[dict[str, Cell]]:
         """Return the figures, a row a lesion, by column; what `lesions.csv` says but the image."""
-        return [result.summary().row() for result in self.results]
+        measured = self.measurements()
+        rows: list[dict[str, Cell]] = []
+        for result in self.results:
+            row: dict[str, Cell] = dict(result.summary().row())
+            row.update(measurement_cells(measured[result.lesion]))
+            rows.append(row)
+        return rows
 
     def measurements(self, *, pixel_spacing: float | None = None) -> Measurements:
         """Measure the lesions about the fovea: by quadrant, ETDRS field, distance and size.

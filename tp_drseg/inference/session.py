@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -206,8 +205,7 @@ class ImageSession:
     @property
     def _pixel_spacing(self) -> float | None:
         """Millimetres of the retina that a pixel covers, where the file says so."""
-        spacing = None if self.acquisition is None else self.acquisition.pixel_spacing
-        return None if spacing is None else math.sqrt(spacing[0] * spacing[1])
+        return None if self.acquisition is None else self.acquisition.mean_spacing
 
     def probabilities(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
         """Return the probability of L prompts in original pixels, `(L, H, W)` in [0, 1].

@@ -66,7 +66,7 @@ class AnatomyHead(nn.Module):
         (torch.Size([1, 2, 16, 16]), torch.Size([1, 2, 2]))
     """
 
-    def __init__(self, dim: int, width: int = 64) -> None:
+    def __init__(self, dim: int, width: int = 32) -> None:
         super().__init__()
         self.reduce = nn.Sequential(LayerNorm2d(dim), nn.Conv2d(dim, width // 2, 1), nn.GELU())
         self.fold = nn.Conv2d(4 * (width // 2 + 1), width, 3, padding=1)

@@ -22,7 +22,7 @@ from tp_drseg._runtime.files import atomic_write, make_folder
 from tp_drseg.anatomy.landmarks import Eye
 from tp_drseg.data.samples import read_mask
 from tp_drseg.errors import DataError
-from tp_drseg.images import read_fundus
+from tp_drseg.images import pad_to_square, read_fundus
 from tp_drseg.modules.explicit_prior import ExplicitPriorEncoder
 from tp_drseg.training.anatomy.views import KINDS, Landmarks, View, ViewKind, make_view
 
@@ -185,6 +185,8 @@ def _tensors(encoder: ExplicitPriorEncoder, view: View) -> dict[str, Tensor]:
     pixels = torch.from_numpy(view.framed.pixels).permute(2, 0, 1)[None].float() / 255
     pixels = F.pad(pixels, (0, side - pixels.shape[-1], 0, side - pixels.shape[-2]))
     (coarse,) = encoder.clip.visual.levels((pixels - encoder.pixel_mean) / encoder.pixel_std)[2]
+    covered = torch.from_numpy(pad_to_square(view.framed.inside, side))[None]
+    inside = F.adaptive_max_pool2d(covered, coarse.shape[-2:])
     marks = view.landmarks
     values = [
         *(marks.disc or (_UNKNOWN, _UNKNOWN)),
@@ -193,7 +195,7 @@ def _tensors(encoder: ExplicitPriorEncoder, view: View) -> dict[str, Tensor]:
     ]
     return {
         "features": coarse.half().contiguous(),
-        "inside": torch.from_numpy(view.framed.cells_inside(coarse.shape[-1])).contiguous(),
+        "inside": inside[0] >= 0.5,
         "landmarks": torch.tensor(values, dtype=torch.float32) / side,
         "known": torch.tensor([marks.disc_known, marks.fovea_known]),
         "eye": torch.tensor([_EYES[marks.eye]], dtype=torch.int8),
