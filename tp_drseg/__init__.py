@@ -10,6 +10,16 @@ from tp_drseg._runtime.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tp_drseg._runtime.allocator import freed_memory_kept
+    from tp_drseg.anatomy import (
+        Anatomy,
+        Disc,
+        LesionMeasurements,
+        Measured,
+        Measurements,
+        Point,
+        Signs,
+        read_signs,
+    )
     from tp_drseg.config import (
         ArchitectureConfig,
         CLIPConfig,
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
         TPDRSegConfig,
     )
     from tp_drseg.errors import TPDRSegError
-    from tp_drseg.images import Acquisition, Region
+    from tp_drseg.images import Acquisition, Quality, Region
     from tp_drseg.inference.request import Prompt
     from tp_drseg.inference.result import Origin, Segmentation
     from tp_drseg.inference.results import Segmentations
@@ -38,10 +48,12 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Acquisition": "images",
+    "Anatomy": "anatomy",
     "ArchitectureConfig": "config",
     "CLIPConfig": "config",
     "ClassPromptGenerator": "modules.prompt_generator",
     "Description": "lesions",
+    "Disc": "anatomy",
     "ExplicitPriorEncoder": "modules.explicit_prior",
     "ImageEncoderConfig": "config",
     "ImageSession": "inference.session",
@@ -49,30 +61,39 @@ _MODULES = {
     "InjectedImageEncoder": "modules.image_encoder",
     "Lesion": "lesions",
     "LesionCatalog": "lesions",
+    "LesionMeasurements": "anatomy",
     "MaskDecoder": "modules.mask_decoder",
     "Match": "lesions.match",
+    "Measured": "anatomy",
+    "Measurements": "anatomy",
     "OperatingPoint": "config",
     "Origin": "inference.result",
+    "Point": "anatomy",
     "PriorAlignedInjector": "modules.injector",
     "Prompt": "inference.request",
     "Provenance": "config",
+    "Quality": "images",
     "Region": "images",
     "Segmentation": "inference.result",
     "SegmentationSummary": "inference.summary",
     "Segmentations": "inference.results",
+    "Signs": "anatomy",
     "TPDRSeg": "model",
     "TPDRSegConfig": "config",
     "TPDRSegError": "errors",
     "TPDRSegNetwork": "modules.network",
     "freed_memory_kept": "_runtime.allocator",
+    "read_signs": "anatomy",
 }
 
 __all__ = [
     "Acquisition",
+    "Anatomy",
     "ArchitectureConfig",
     "CLIPConfig",
     "ClassPromptGenerator",
     "Description",
+    "Disc",
     "ExplicitPriorEncoder",
     "ImageEncoderConfig",
     "ImageSession",
@@ -80,22 +101,29 @@ __all__ = [
     "InjectedImageEncoder",
     "Lesion",
     "LesionCatalog",
+    "LesionMeasurements",
     "MaskDecoder",
     "Match",
+    "Measured",
+    "Measurements",
     "OperatingPoint",
     "Origin",
+    "Point",
     "PriorAlignedInjector",
     "Prompt",
     "Provenance",
+    "Quality",
     "Region",
     "Segmentation",
     "SegmentationSummary",
     "Segmentations",
+    "Signs",
     "TPDRSeg",
     "TPDRSegConfig",
     "TPDRSegError",
     "TPDRSegNetwork",
     "freed_memory_kept",
+    "read_signs",
 ]
 
 

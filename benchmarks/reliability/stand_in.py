@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.folder.run import FolderReport, segment_folder
 from tp_drseg.folder.segmenter import Segmenter
-from tp_drseg.images import FieldOfView, Frame
+from tp_drseg.images import FieldOfView, Frame, Quality, QualityNumbers
 from tp_drseg.inference.request import (
     Asked,
     Matcher,
@@ -61,6 +61,7 @@ class StandIn:
 
 class _Session:
     doubt: str | None = None
+    quality = Quality("good", (), QualityNumbers(3000, 0.5, 0.3, 0.0, 0.02, 0.5, 1.0, 1.0))
 
     def __init__(self, model: StandIn, image: NDArray[np.uint8]) -> None:
         self._model, self._image = model, image

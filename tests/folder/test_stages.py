@@ -249,7 +249,7 @@ def test_an_error_that_is_not_the_photographs_stops_the_run(
         if name == "b.png":
             raise error("for all")
 
-    model = FakeModel(**{stage: fail})
+    model = FakeModel(fail) if stage == "act" else FakeModel(read=fail)
     with pytest.raises(error, match="for all"):
         run(photos, out, model)
     assert model.seen == ["a.png", "b.png"][: 2 if stage == "act" else 1]

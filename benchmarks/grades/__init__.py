@@ -1,0 +1,1 @@
+"""Compares the signs read off masks with the grades that ophthalmologists gave."""
