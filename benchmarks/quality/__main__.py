@@ -8,6 +8,7 @@ Run it from the repository's root:
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -37,7 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.diameter is not None:
         model.config = model.config.replace(inference={"working_diameter": options.diameter})
     photographs, names = load(options.data, options.photographs, model)
-    curves = measure_all(model, photographs, options.only or list(DEGRADATIONS), _say)
+    kept = options.out.with_suffix(".json")
+    # what was measured before stays, so that a curve can be measured anew by itself
+    curves = read_curves(kept) if options.only and kept.exists() else {}
+    curves |= measure_all(model, photographs, options.only or list(DEGRADATIONS), _say)
+    curves = {name: curves[name] for name in DEGRADATIONS if name in curves}
     about = (
         f"{len(photographs)} photographs of IDRiD that the embedded model has not learned from "
         f"({', '.join(names)}), scaled to a working diameter of "
@@ -45,10 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     write_text(options.out, page(curves, about))
     write_json(
-        options.out.with_suffix(".json"),
+        kept,
         {name: [vars(step) for step in steps] for name, steps in curves.items()},
     )
     return 0
+
+
+def read_curves(path: Path) -> dict[str, list[StepMeasured]]:
+    """Return the curves that an earlier run has measured."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return {name: [StepMeasured(**step) for step in steps] for name, steps in data.items()}
 
 
 def load(root: Path, count: int, model: TPDRSeg) -> tuple[list[Annotated], list[str]]:

@@ -82,7 +82,7 @@ class Degradation:
 
 
 DEGRADATIONS: Mapping[str, Degradation] = {
-    "blur": Degradation(blur, (0.5, 1.0, 1.5, 2.0, 3.0, 4.0), "sharpness"),
+    "blur": Degradation(blur, (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0), "sharpness"),
     "under-exposure": Degradation(expose, (0.5, 0.25, 0.1, 0.05, 0.02), "brightness"),
     "over-exposure": Degradation(expose, (1.5, 2.0, 3.0, 5.0, 8.0), "clipped"),
     "haze": Degradation(haze, (0.2, 0.4, 0.6, 0.75, 0.9), "contrast"),
