@@ -185,10 +185,10 @@ def test_image_work_is_shared(
 
     for name in ("encode_image", "encode_prompt", "decode"):
         counted(model.network, name)
-    counted(model.network.explicit_prior, "image_features")
+    counted(model.network.explicit_prior, "image_and_coarse_features")
     model.segment_many(photo)
     # the photograph fits in one tile
-    assert calls.count("encode_image") == 1 and calls.count("image_features") == 1
+    assert calls.count("encode_image") == 1 and calls.count("image_and_coarse_features") == 1
     assert calls.count("encode_prompt") == calls.count("decode") == len(model.catalog)
 
 

@@ -100,11 +100,11 @@ def test_priors_lie_over_the_image(
     image[mark] = (140, 250, 70)
     model = make_model(working_diameter=diameter)
 
-    def features(images: torch.Tensor) -> torch.Tensor:
+    def features(images: torch.Tensor) -> tuple[torch.Tensor, None]:
         assert images.shape == (1, 3, 128, 128) and images.max() <= 1
-        return torch.nn.functional.avg_pool2d(images[:, 1:2], 4)
+        return torch.nn.functional.avg_pool2d(images[:, 1:2], 4), None
 
-    monkeypatch.setattr(model.network.explicit_prior, "image_features", features)
+    monkeypatch.setattr(model.network.explicit_prior, "image_and_coarse_features", features)
     monkeypatch.setattr(model.network.explicit_prior, "text_features", lambda *_: torch.ones(1))
     session = open_(model, image)
     found = session.prior_map("bright green")
@@ -117,13 +117,13 @@ def test_priors_lie_over_the_image(
 def test_clip_looks_once(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
     looks: list[torch.Tensor] = []
-    original = model.network.explicit_prior.image_features
+    original = model.network.explicit_prior.image_and_coarse_features
 
-    def features(images: torch.Tensor) -> torch.Tensor:
+    def features(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         looks.append(images)
         return original(images)
 
-    monkeypatch.setattr(model.network.explicit_prior, "image_features", features)
+    monkeypatch.setattr(model.network.explicit_prior, "image_and_coarse_features", features)
     session = open_(model, whole())
     first, _, second = (
         session.prior_map(["a", "b"]),

@@ -27,7 +27,7 @@ _RIM: Final = 12  # px there
 # with nine tenths of their colour taken away 0.68, grey pictures under a tint 0.53 at most.
 _TINT_RESIDUAL: Final = 0.6
 _LEAST_SHADING: Final = 4.0  # grey levels: an even area has no colours to compare
-# Detail in red over that in green and in blue; 402 photographs have at most 0.6 and 0.9.
+# Detail in red over that in green and in blue; a dozen photographs have at most 0.57 and 0.8.
 _SMOOTH_TO_GREEN: Final = 0.65
 _SMOOTH_TO_BLUE: Final = 1.2
 _LASER_RED: Final = 1.3  # red over green at most, in pictures of a red and a green laser

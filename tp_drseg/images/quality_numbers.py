@@ -23,7 +23,7 @@ _FINE: Final = (1.0, 2.0)  # px, of the Gaussians whose difference shows microan
 _COARSE: Final = (4.0, 8.0)  # px, likewise vessels and haemorrhages
 _SMOOTH: Final = 40.0  # px: beyond vessels and disc, light alone
 _RIM: Final = 24  # px: the border's edge is no detail of the retina
-_RED_TO_GREEN: Final = (1.5, 3.5)  # usual ratios of the means, from 402 photographs
+_RED_TO_GREEN: Final = (1.5, 3.5)  # usual ratios of the means, from 22 photographs of two cameras
 _BLUE_TO_GREEN: Final = 0.9
 _CLIPPED: Final = 250  # grey level from which on nothing more is told apart
 
