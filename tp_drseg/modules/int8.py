@@ -23,7 +23,7 @@ def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     Example:
         >>> numbers, scale = quantize_rows(torch.tensor([[0.5, -1.0], [0.0, 0.0]]))
         >>> numbers.tolist()
-        [[64, -127], [0, 0]]
+        [[63, -127], [0, 0]]
     """
     # rounded up to half precision: rounded down, the largest value would need 128
     scale = (weight.abs().amax(dim=1, keepdim=True) / 127 * 1.0005).half().float()

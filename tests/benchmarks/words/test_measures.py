@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.words.drawn_things import THINGS, write_photographs
 from benchmarks.words.lesions import wins
-from benchmarks.words.masks import Loss, loss_table
+from benchmarks.words.masks import Loss, choose, loss_table
 from benchmarks.words.patches import area, mean_area, see
 from benchmarks.words.tables import table
 from tp_drseg.data import read_dataset
@@ -35,6 +35,20 @@ def test_what_a_wording_costs() -> None:
     ]
     row = loss_table(losses).splitlines()[2]
     assert row == "| EX | 0.733 | -0.010 | -0.300 | -0.010 | 2 of 3 |"
+
+
+def test_the_hardest_paraphrases(make_model: Callable[..., TPDRSeg]) -> None:
+    model = make_model("tiny_vit", injector_blocks=(3, 4))
+    hardest, chance = choose(model, 2, None), choose(model, 2, 0)
+    assert chance == choose(model, 2, 0) != choose(model, 2, 1)
+    prior, lesion = model.network.explicit_prior, model.catalog["EX"]
+    own = prior.text_features(lesion.texts, lesion.name)
+
+    def nearest(texts: list[str]) -> float:
+        return max(float(prior.text_features(text, lesion.name) @ own) for text in texts)
+
+    assert len(hardest[lesion.name]) == 2
+    assert nearest(hardest[lesion.name]) <= nearest(chance[lesion.name])
 
 
 def test_a_prior_on_its_lesion_has_a_large_area(
