@@ -405,6 +405,17 @@ class TestAFolderOfAStranger:
             found = server.ask(f"/api/photographs/{one['id']}/picture")
             assert found.status == 422 and "changed" in found.data["error"]
 
+    @pytest.mark.parametrize("source", ["/x/..", "C:\\eye:x.png", "/x/a\0b.png", ""])
+    def test_a_record_whose_path_leads_out_of_the_given_folder(
+        self, results: Path, tmp_path: Path, source: str
+    ) -> None:
+        for record in (results / ".tp-drseg" / "images").glob("*.json"):
+            data = json.loads(record.read_text())
+            record.write_text(json.dumps(data | {"source": source}))
+        with served(results, photographs=tmp_path / "in") as server:
+            one = server.photographs()[0]  # it is found by the name that the run gave it
+            assert server.ask(f"/api/photographs/{one['id']}/picture").status == 200
+
     @pytest.mark.parametrize("name", ["../secret.mask.png", "/etc/passwd", "b.png.EX.mask.png"])
     def test_a_record_that_names_other_files(self, results: Path, name: str) -> None:
         record = next((results / ".tp-drseg" / "images").glob("*.json"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,11 +44,13 @@ class Pictures:
         Raises:
             ImageError: It is nowhere, or was changed.
         """
-        places = [Path(record.source)]
+        places = []
         if self.photographs is not None:
             # the name as the run made it, and the plain one
-            names = dict.fromkeys((record.image, Path(record.source).name))
-            places = [confined(self.photographs, name) for name in names if name] + places
+            for name in dict.fromkeys((record.image, Path(record.source).name)):
+                with suppress(OutputError):  # a name that leads elsewhere names no place
+                    places.append(confined(self.photographs, name))
+        places.append(Path(record.source))
         limit = file_limit(self.max_pixels)
         changed = False
         for place in places:
