@@ -243,3 +243,14 @@ def test_results_of_another_run_are_no_photographs(photos: Path, copied: bool) -
     model = FakeModel()
     assert run(photos, photos / "results_b", model, **options).done == ("a.png", "b.png", "c.png")
     assert run(f"{photos}/**/*", photos / "results_c").done == ("a.png", "b.png", "c.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_that_takes_a_files_place_after_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "in" / "a.png")
+    os.mkfifo(tmp_path / "in" / "b")
+    monkeypatch.setattr(Path, "is_file", lambda path: True)  # as it was a moment before
+    found = find_photographs(tmp_path / "in", tmp_path / "out")
+    assert [one.name for one in found.photographs] == ["a.png"]

@@ -154,3 +154,15 @@ def test_no_results(tmp_path: Path) -> None:
     assert not is_results_folder(tmp_path)
     with pytest.raises(OutputError, match="no results"):
         verify_results(tmp_path)
+
+
+def test_names_that_a_table_shows_in_another_form(tmp_path: Path) -> None:
+    """A cell that would be a formula has an apostrophe in front; and is the name still."""
+    photo(tmp_path / "in" / "=1+1.jpg.png")
+    run(tmp_path / "in", tmp_path / "out")
+    assert verify_results(tmp_path / "out").problems == ()
+
+
+def test_a_table_that_no_reader_of_tables_takes(results: Path) -> None:
+    (results / "photographs.csv").write_text('image,"' + "x" * 200_000 + '"\n')
+    assert "photographs.csv" in wrong(results)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tp_drseg._runtime.confined import STATE_FOLDER
 from tp_drseg._runtime.extras import is_installed
+from tp_drseg._runtime.text_file import READ_FLAGS
 from tp_drseg.errors import ImageError
 from tp_drseg.folder.failure import Failure
 from tp_drseg.folder.names import is_result_name, output_name
@@ -291,8 +292,9 @@ def _is_dicomdir(path: Path) -> bool:
 
 def _why_no_dicom(path: Path) -> str | None:
     """Why a file is no photograph in DICOM, by its first bytes; None where it may be one."""
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    # a pipe that has taken the file's place since is not waited for
+    with open(os.open(path, READ_FLAGS), "rb") as file:  # noqa: PTH123 - a descriptor
+        head = file.read(HEAD_BYTES) or b""
     if not is_dicom(head):
         return _NO_DICOM
     if not is_installed(*DICOM_PACKAGES):

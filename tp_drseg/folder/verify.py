@@ -15,6 +15,7 @@ from PIL import Image
 
 from tp_drseg._runtime.confined import confined, read_regular
 from tp_drseg._runtime.json_text import parse_json
+from tp_drseg._runtime.text import table_cell
 from tp_drseg.errors import OutputError
 from tp_drseg.export.csv import csv_bytes
 from tp_drseg.folder.names import (
@@ -154,7 +155,7 @@ def _table_problems(out: Path, records: list[ImageRecord]) -> list[Problem]:
             what = look(read_regular(out / name, _LARGEST_TABLE))
         except FileNotFoundError:
             what = "It is missing."
-        except (OSError, ValueError, OutputError) as error:
+        except (OSError, ValueError, OutputError, csv.Error) as error:
             what = f"It is damaged ({error})."
         if what is not None:
             problems.append(Problem(name, what))
@@ -169,5 +170,5 @@ def _damage_of_log(data: bytes) -> str | None:
 def _missing(data: bytes, records: list[ImageRecord]) -> str | None:
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     known = {row.get("image") for row in rows}
-    missing = sum(record.image not in known for record in records)
+    missing = sum(table_cell(record.image) not in known for record in records)
     return f"It lacks {missing} photographs." if missing else None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,20 @@ def test_plot(tmp_path: Path) -> None:
     with Image.open(tmp_path / "loss.png") as image:
         assert image.format == "PNG" and image.size == (720, 540)
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > 10  # something is drawn
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes, and links need rights there")
+@pytest.mark.parametrize("name", ["loss.csv", "metrics.csv"])
+def test_a_run_folder_from_a_stranger(tmp_path: Path, name: str) -> None:
+    """A table that is a link is not written through, and a pipe is not waited for."""
+    precious, run = tmp_path / "precious.txt", tmp_path / "run"
+    precious.write_text("precious")
+    run.mkdir()
+    (run / name).symlink_to(precious)
+    with pytest.raises(OutputError, match=name):
+        Records(run, 3)
+    assert precious.read_text() == "precious"
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    with pytest.raises(OutputError, match=name):
+        Records(run, 3)

@@ -7,8 +7,9 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from tp_drseg._runtime.confined import read_regular
 from tp_drseg._runtime.extras import require
 from tp_drseg._runtime.files import atomic_write, output_error, write_text
 
@@ -56,16 +57,19 @@ class Records:
         self._events.close()
 
 
+_LARGEST: Final = 256 << 20  # bytes of a table; a row is some 100
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table that `Records` wrote; none when it is not there.
 
     Rows that a kill or a power cut has torn are left out.
 
     Raises:
-        OutputError: It is there and cannot be read.
+        OutputError: It is there and cannot be read: it is no regular file, a link, or too large.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_regular(path, _LARGEST).decode("utf-8", errors="replace")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (FileNotFoundError, csv.Error):
         return []
