@@ -67,6 +67,16 @@ def make_folder(folder: Path) -> None:
         raise output_error(folder, error) from error
 
 
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a folder; one that no system takes, such as one too long, is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises for some
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path is a regular file; one that no system takes is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises for some
+
+
 def check_folder(folder: Path) -> None:
     """Refuse an output folder that can be seen to be not writable; nothing is made.
 

@@ -235,7 +235,7 @@ def _check_outputs(
     json_file: Path | None, csv_file: Path | None, report: Path | None, draws: Path | None
 ) -> None:
     """Refuse what can be seen to be not writable before hours go into the figures."""
-    from tp_drseg._runtime.files import check_folder
+    from tp_drseg._runtime.files import check_folder, is_folder
 
     if report is not None:
         from tp_drseg.evaluation.report import NEEDED
@@ -247,7 +247,7 @@ def _check_outputs(
     if len({path.absolute() for path in paths}) < len(paths):
         raise OutputError("Two outputs have one name. Give each a file of its own.")
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
             raise OutputError(f"Cannot write {path}: it is a folder. Give the name of a file.")
         check_folder(path.parent)
 

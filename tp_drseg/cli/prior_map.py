@@ -76,13 +76,13 @@ def prior_map(
 
 def _check_out(out: Path, image: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a file that can be seen to be not writable before the model is loaded."""
-    from tp_drseg._runtime.files import check_folder
+    from tp_drseg._runtime.files import check_folder, is_file, is_folder
 
     if out.suffix.lower() not in suffixes:
         raise OutputError(f"{out} cannot be written: its name must end in {' or '.join(suffixes)}.")
-    if out.is_dir():
+    if is_folder(out):
         raise OutputError(f"{out} cannot be written: it is a folder. Give the name of a file.")
-    if out.exists() and image.exists() and out.samefile(image):
+    if is_file(out) and is_file(image) and out.samefile(image):
         raise OutputError(
             f"{out} cannot be written: it is the photograph itself. Choose another name."
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tp_drseg._runtime.files import is_file
 from tp_drseg.cli._options import (
     DebugOption,
     Device,
@@ -68,7 +69,7 @@ def train(
     from tp_drseg.training.run_config import RECIPES, read_run, recipe
 
     path = recipe(run) if run in RECIPES else Path(run)
-    if not path.exists():
+    if not is_file(path):
         raise ConfigError(
             f"There is no recipe and no file {run}. Recipes are {', '.join(RECIPES)}; a run of "
             f"your own is a YAML file, as docs/training.md describes it."

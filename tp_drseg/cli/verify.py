@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tp_drseg._runtime.files import is_file
 from tp_drseg._runtime.text import one_line
 from tp_drseg.cli import _model
 from tp_drseg.cli._errors import SOME_FAILED
@@ -52,7 +53,7 @@ def verify(
             )
             raise typer.Exit(SOME_FAILED)
         return
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         raise ConfigError(
             f"{folder} holds neither the results of a run nor a model. Give the folder that "
             "`tp-drseg segment --out` wrote, or one with config.json and model.safetensors."

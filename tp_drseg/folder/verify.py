@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tp_drseg._runtime.confined import confined, read_regular
+from tp_drseg._runtime.files import is_folder
 from tp_drseg._runtime.json_text import parse_json
 from tp_drseg._runtime.text import table_cell
 from tp_drseg.errors import OutputError
@@ -67,7 +68,7 @@ class Verified:
 
 def is_results_folder(folder: Path) -> bool:
     """Tell whether a folder holds the results of a run."""
-    return RecordStore(folder).folder.is_dir()
+    return is_folder(RecordStore(folder).folder)
 
 
 def verify_results(out: Path) -> Verified:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from tp_drseg._runtime.text import valid
 from tp_drseg.config import TPDRSegConfig
 from tp_drseg.errors import LesionError, PromptError
 from tp_drseg.lesions import LesionCatalog
@@ -197,11 +198,13 @@ def check_texts(texts: Sequence[str] | str) -> tuple[str, ...]:
     """Return one text or several of one thing as a tuple.
 
     Raises:
-        PromptError: There is none, one is empty, or there are too many.
+        PromptError: There is none, one is empty or no Unicode, or there are too many.
     """
     texts = (texts,) if isinstance(texts, str) else tuple(texts)
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise PromptError("A description must be a text that is not empty.")
+    if any(valid(text) != text for text in texts):
+        raise PromptError("A description holds bytes that are no Unicode. Type it anew.")
     if len(texts) > MAX_TEXTS:
         raise PromptError(f"{len(texts)} descriptions are too many: at most {MAX_TEXTS}.")
     return texts

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from tp_drseg.errors import PromptError
-from tp_drseg.inference.request import Matcher
+from tp_drseg.inference.request import Matcher, check_texts
 from tp_drseg.lesions import LesionCatalog
 from tp_drseg.lesions.match import Match
 from tp_drseg.modules.clip import SmallCLIP
@@ -40,6 +40,7 @@ def match(encoder: ExplicitPriorEncoder, catalog: LesionCatalog, text: str) -> M
     """
     if not text.strip():
         raise PromptError("The description is empty: say how the lesion looks.")
+    check_texts(text)
     tower: TextTower = encoder.clip.text
     own = [lesion for lesion in catalog if lesion.name not in tower.concepts]
     names = (*tower.concepts, *(lesion.name for lesion in own))
