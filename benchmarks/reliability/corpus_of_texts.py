@@ -62,6 +62,7 @@ def records() -> dict[str, bytes]:
         width=48,
         height=40,
         lesions=(row,),
+        quality="good",
         seconds=1.5,
         finished=now(),
     )
