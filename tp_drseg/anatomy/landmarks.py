@@ -20,6 +20,11 @@ class Point:
         x: To the right, in px; the centre of the first pixel is 0, as for the points of a prompt.
         y: Down, in px.
         confidence: That it is seen at all, in [0, 1].
+
+    Example:
+        >>> from tp_drseg import Point
+        >>> Point(550, 530).confidence
+        1.0
     """
 
     x: float
@@ -39,6 +44,11 @@ class Disc:
 
     Raises:
         ConfigError: The diameter is not above 0.
+
+    Example:
+        >>> from tp_drseg import Disc
+        >>> Disc(1000, 500, diameter=180).diameter
+        180
     """
 
     x: float

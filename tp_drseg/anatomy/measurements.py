@@ -108,6 +108,11 @@ class Measured:
             `photograph`.
         value: The number.
         unit: Of it; `1` for a count.
+
+    Example:
+        >>> from tp_drseg import Measured
+        >>> Measured("haemorrhage", "count", "superior nasal", 3, "1").value
+        3
     """
 
     lesion: str
@@ -132,6 +137,16 @@ class LesionMeasurements:
         nearest_px: Distance from the fovea to the nearest pixel; None without fovea or lesion.
         sizes: Of the regions; None without any.
         scale: What a pixel is.
+
+    Example:
+        >>> import numpy as np
+        >>> from tp_drseg.anatomy import Anatomy, Disc, Point, measure
+        >>> mask = np.zeros((100, 200), bool)
+        >>> mask[50:54, 60:64] = True
+        >>> anatomy = Anatomy(Disc(150, 50, diameter=20), Point(50, 50), eye="right")
+        >>> found = measure({"hard exudate": mask}, anatomy)
+        >>> found["hard exudate"].total
+        Amount(count=1, area_px=16)
     """
 
     lesion: str
@@ -170,6 +185,16 @@ class Measurements:
         lesions: By name.
         anatomy: What it was measured about.
         scale: What a pixel is.
+
+    Example:
+        >>> import numpy as np
+        >>> from tp_drseg.anatomy import Anatomy, Disc, Point, measure
+        >>> mask = np.zeros((100, 200), bool)
+        >>> mask[50:54, 60:64] = True
+        >>> anatomy = Anatomy(Disc(150, 50, diameter=20), Point(50, 50), eye="right")
+        >>> found = measure({"hard exudate": mask}, anatomy)
+        >>> found.values()[0].quantity
+        'count'
     """
 
     lesions: Mapping[str, LesionMeasurements]

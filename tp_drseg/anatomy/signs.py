@@ -61,6 +61,13 @@ class Signs:
             fovea.
         cotton_wool_spots: Whether there is any.
         notice: That it is for research, and what is not looked for.
+
+    Example:
+        >>> from tp_drseg import Anatomy, read_signs
+        >>> from tp_drseg.anatomy import measure
+        >>> signs = read_signs(measure({}, Anatomy()))
+        >>> signs.microaneurysms.text
+        'Microaneurysms: not asked for.'
     """
 
     microaneurysms: Sign
