@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support.shipped import FLOORS, answers, faults, load
 from tp_drseg import TPDRSeg
-from tp_drseg.images import read_fundus, read_image
+from tp_drseg.images import FundusImage, read_fundus, read_image
 from tp_drseg.inference import session
 from tp_drseg.lesions import LesionCatalog
 
@@ -58,7 +59,10 @@ def _leave_out_clips_mean(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
 
 
 def _mix_up_rgb_and_bgr(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
-    patch.setattr(session, "read_fundus", lambda image: read_fundus(read_image(image)[..., ::-1]))
+    def swapped(image: str | Path, **options: int) -> FundusImage:
+        return read_fundus(read_image(image)[..., ::-1], **options)
+
+    patch.setattr(session, "read_fundus", swapped)
     return model
 
 

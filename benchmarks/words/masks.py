@@ -113,7 +113,12 @@ def loss_table(losses: Sequence[Loss]) -> str:
         own = [loss for loss in losses if loss.lesion == lesion]
         change = [loss.named - loss.own for loss in own]
         led = [loss.named - loss.own for loss in own if loss.leads]
-        cells = np.mean([loss.own for loss in own]), np.median(change), min(change), min(led)
+        cells = (
+            np.mean([loss.own for loss in own]),
+            np.median(change),
+            min(change),
+            min(led, default=np.nan),
+        )
         rows.append((lesion, *(f"{cell:.3f}" for cell in cells), f"{len(led)} of {len(own)}"))
     return table(
         ("", "own AP", "median change", "worst, lesion named", "worst, by words", "led"), rows
