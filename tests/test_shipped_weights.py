@@ -14,6 +14,7 @@ from tp_drseg.images import FundusImage, read_fundus, read_image
 from tp_drseg.inference import session
 from tp_drseg.lesions import LesionCatalog
 
+RETINA = Path(__file__).parents[1] / "examples" / "retina.jpg"
 Mutation = Callable[[TPDRSeg, pytest.MonkeyPatch], TPDRSeg]
 
 
@@ -26,6 +27,21 @@ def test_the_drawn_lesions_are_found_as_they_were_before(model: TPDRSeg) -> None
     found = answers(model)
     assert list(found) == list(model.catalog.names) == list(FLOORS)
     assert faults(found) == []
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_disc_fovea_and_eye_are_found(model: TPDRSeg, is_mirrored: bool) -> None:
+    """The healthy left eye in `examples/`, and its mirror image; centres were read off by hand."""
+    image = read_image(RETINA)
+    width = image.shape[1]
+    with model.load_image(image[:, ::-1].copy() if is_mirrored else image) as opened:
+        found = opened.anatomy
+    assert found.disc is not None and found.fovea is not None
+    for landmark, x, y in ((found.disc, 217, 650), (found.fovea, 708, 699)):
+        place = (width - x if is_mirrored else x, y)
+        assert (landmark.x, landmark.y) == pytest.approx(place, abs=30)
+    assert 170 < found.disc.diameter < 250
+    assert found.eye == ("right" if is_mirrored else "left")
 
 
 def _swap_two_lesions(model: TPDRSeg, patch: pytest.MonkeyPatch) -> TPDRSeg:
