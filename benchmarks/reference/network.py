@@ -90,18 +90,19 @@ class PlainTPDRSeg(nn.Module):
         """open_clip's CLIP."""
         return self.explicit_prior["clip"]
 
-    def prior(self, image: Tensor, texts: Sequence[str], where: Tensor) -> Tensor:
+    def prior(self, image: Tensor, texts: Sequence[str], where: Tensor, named: str) -> Tensor:
         """Eq. 1: the explicit prior of one lesion.
 
         Args:
             image: `(1, 3, H, W)` RGB in [0, 1], the whole field of view.
             texts: the lesion's descriptions.
             where: `(1, 1, h, w)` bool, the patches inside the field of view.
+            named: the lesion's name.
 
         Returns:
             `(1, 1, h, w)` in [0, 1].
         """
-        units = F.normalize(self.text_features(texts).to(image.device))
+        units = F.normalize(self.text_features(texts, named).to(image.device))
         text = units.mean(dim=0)[None, :, None, None]
         similarity = F.cosine_similarity(self.patches(image), text, dim=1)[:, None]
         inside = similarity[where]
@@ -110,13 +111,22 @@ class PlainTPDRSeg(nn.Module):
             return torch.zeros_like(similarity)
         return (similarity - inside.min()).div(span) * where
 
-    def text_features(self, texts: Sequence[str]) -> Tensor:
-        """Return CLIP's `P_t` of each of T texts, `(T, D)`, not of unit length."""
+    def text_features(self, texts: Sequence[str], named: str) -> Tensor:
+        """Return CLIP's `P_t` of each of T texts, `(T, D)`, not of unit length.
+
+        The small CLIP's concepts are weighed by Bayes' rule: the lesion that the texts are said
+        to describe is 20 times likelier than by the words alone.
+        """
         device = self.prompt_generator.class_bias.device
         if isinstance(self.clip, open_clip.CLIP):
             tokenizer = SimpleTokenizer(context_length=self.clip.context_length)
             return self.clip.encode_text(tokenizer(list(texts)).to(device))  # type: ignore[no-any-return]
-        return self.clip.text(self.clip.text.tokenize(texts).to(device))  # type: ignore[no-any-return]
+        tower: Any = self.clip.text
+        likely = tower.probabilities(tower.encoder(tower.tokenize(texts).to(device)))
+        for place, concept in enumerate(tower.concepts):
+            if concept == named:
+                likely[:, place] *= 20
+        return (likely / likely.sum(dim=1, keepdim=True)) @ tower.anchors  # type: ignore[no-any-return]
 
     def patches(self, image: Tensor) -> Tensor:
         """CLIP's `P_v` in the joint space, `(1, D, h, w)`, of `(1, 3, H, W)` in [0, 1]."""

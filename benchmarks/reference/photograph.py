@@ -80,7 +80,7 @@ def segment_plain(
     for name in lesions:
         lesion = config.lesions[name]
         texts = lesion.texts if config.inference.text == "description" else (lesion.name,)
-        prior = model.prior(answer.clip[0], texts, answer.clip[1])
+        prior = model.prior(answer.clip[0], texts, answer.clip[1], lesion.name)
         prior = working_prior(prior, diameter, answer.size)
         kept: list[Tile] | None = answer.tiles.setdefault(name, []) if keep else None
         logits = _tiled(model, working, prior, config.lesions.index(name), kept)

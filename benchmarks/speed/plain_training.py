@@ -118,4 +118,4 @@ def _clip_features(plain: PlainTPDRSeg, photograph: AnnotatedImage) -> CLIPFeatu
 def _text_features(plain: PlainTPDRSeg, parent: TPDRSeg, lesion: str) -> Tensor:
     """A unit vector for each description of a lesion, `(n, D)`."""
     texts = parent.config.prompt_texts(lesion)
-    return F.normalize(plain.text_features(texts)).cpu()
+    return F.normalize(plain.text_features(texts, lesion)).cpu()

@@ -61,6 +61,7 @@ def test_round_trip_of_every_field(make_config: Any) -> None:
     config: TPDRSegConfig = make_config(
         "tiny_vit",
         tuning="adapter",
+        anatomy=True,
         injector_blocks=(1, 3),
         injector_prior=False,
         generator_prior=False,

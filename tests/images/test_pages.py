@@ -26,8 +26,11 @@ def eye() -> np.ndarray:
     """A textured disc, cut at the top and the bottom, on black."""
     y, x = np.mgrid[:300, :400] + 0.5
     away = np.hypot(x - 200, y - 150)
-    level = 1.0 - 0.4 * (away / 180) ** 2 + 0.05 * np.sin(x / 7) * np.cos(y / 9)
-    pixels = level[:, :, None] * np.array([190.0, 95.0, 40.0])
+    shade = 1.0 - 0.4 * (away / 180) ** 2
+    detail = 0.05 * np.sin(x / 7) * np.cos(y / 9)
+    # blood absorbs green and blue: detail is weak in red
+    level = shade[:, :, None] + detail[:, :, None] * np.array([0.3, 1.5, 1.0])
+    pixels = level * np.array([190.0, 95.0, 40.0])
     pixels[away > 180] = 0
     image: np.ndarray = np.rint(pixels).astype(np.uint8)
     return image
