@@ -31,7 +31,7 @@ class Agreement:
         cell = side // config.architecture.grid
         for name, tiles in answer.tiles.items():
             texts = config.prompt_texts(name)
-            prior = model.network.explicit_prior(picture, [texts], where)
+            prior = model.network.explicit_prior(picture, [texts], where, [name])
             prior = working_prior(prior.float(), config.inference.working_diameter, answer.size)
             lesion = torch.tensor([config.lesions.index(name)], device=model.device)
             for tile in tiles:

@@ -156,7 +156,11 @@ class ExplicitPriorEncoder(ExactParts):
         return F.normalize(F.normalize(features.float(), dim=-1).mean(dim=0), dim=0)
 
     def forward(
-        self, images: Tensor, texts: Sequence[str | Sequence[str]], where: Tensor | None = None
+        self,
+        images: Tensor,
+        texts: Sequence[str | Sequence[str]],
+        where: Tensor | None = None,
+        named: Sequence[str | None] | None = None,
     ) -> Tensor:
         """Explicit priors `P_e` of every image and prompt.
 
@@ -164,11 +168,13 @@ class ExplicitPriorEncoder(ExactParts):
             images: `(B, 3, H, W)` RGB in [0, 1].
             texts: for each of L prompts a description or several.
             where: `(B, 1, h, w)` bool, the patches inside the field of view; see `min_max`.
+            named: for each prompt the lesion that its texts are said to describe, if any.
 
         Returns:
             `(B, L, h, w)` in [0, 1].
         """
-        text_features = torch.stack([self.text_features(t) for t in texts])
+        asked = zip(texts, named or [None] * len(texts), strict=True)
+        text_features = torch.stack([self.text_features(text, name) for text, name in asked])
         return min_max(similarity(self.image_features(images), text_features), where)
 
 

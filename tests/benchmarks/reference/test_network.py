@@ -26,11 +26,13 @@ def test_plain_reference_gives_the_models_logits(
     image = torch.rand(1, 3, 64, 64, generator=generator) * 255
     lesions = list(model.catalog)
     with torch.inference_mode():
-        priors = model.network.explicit_prior(picture, [lesion.texts for lesion in lesions], where)
+        texts = [lesion.texts for lesion in lesions]
+        names = [lesion.name for lesion in lesions]
+        priors = model.network.explicit_prior(picture, texts, where, names)
         given = torch.nn.functional.adaptive_avg_pool2d(priors, model.config.architecture.grid)
         logits = model.network(image, given, torch.arange(len(lesions)))
         for place, lesion in enumerate(lesions):
-            prior = plain.prior(picture, lesion.texts, where)
+            prior = plain.prior(picture, lesion.texts, where, lesion.name)
             torch.testing.assert_close(prior[:, 0], priors[:, place], atol=1e-4, rtol=0)
             found = plain.logits(image, given[:, place : place + 1], place)
             torch.testing.assert_close(found[:, 0], logits[:, place], atol=1e-4, rtol=0)
