@@ -118,5 +118,7 @@ def _residual_and_shading(
     red, green = (ndimage.gaussian_filter(pixels[..., c], _BROAD)[where] for c in (0, 1))
     if np.ptp(green) < 1:
         return float(red.std()), float(green.std())
-    off = red - Polynomial.fit(green, red, 3)(green)
+    # with full=True a fit of fewer degrees, as of few shades, is no warning
+    fitted, _ = Polynomial.fit(green.astype(np.float64), red, 3, full=True)
+    off = red - fitted(green)
     return float(off.std()), float(green.std())

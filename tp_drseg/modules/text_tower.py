@@ -218,5 +218,6 @@ def refuse_long(text: str, count: int, most: int) -> None:
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> BertWordPieceTokenizer:
-    with resources.as_file(resources.files("tp_drseg.modules") / "wordpiece.txt") as path:
-        return BertWordPieceTokenizer(str(path), lowercase=True)
+    pieces = (resources.files("tp_drseg.modules") / "wordpiece.txt").read_text(encoding="utf-8")
+    vocabulary = {piece: number for number, piece in enumerate(pieces.rstrip("\n").split("\n"))}
+    return BertWordPieceTokenizer(vocabulary, lowercase=True)
