@@ -145,12 +145,8 @@ def test_micro_batches_give_the_same_step(make_trainer: MakeTrainer, tmp_path: P
         assert found[micro][1] == pytest.approx(found[1][1], rel=1e-5)
 
 
-def test_a_resumed_run_is_bit_identical(
-    make_trainer: MakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fields = {"save_every": 2, "learning_rate": 1e-2, "points": 0.5, "steps": 4}
-    straight = weights(make_trainer(tmp_path / "straight", **fields).run())
-
+def stop_after_three_steps(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a trainer that is interrupted in its fourth step."""
     original, left = Trainer._train_step, [3]
 
     def stopping(self: Trainer, batches: Any) -> tuple[float, list[str]]:
@@ -159,10 +155,18 @@ def test_a_resumed_run_is_bit_identical(
             raise KeyboardInterrupt
         return original(self, batches)
 
-    monkeypatch.setattr(Trainer, "_train_step", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        make_trainer(tmp_path / "halves", **fields).run()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_train_step", stopping)
+        trainer.run()
+
+
+def test_a_resumed_run_is_bit_identical(
+    make_trainer: MakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"save_every": 2, "learning_rate": 1e-2, "points": 0.5, "steps": 4}
+    straight = weights(make_trainer(tmp_path / "straight", **fields).run())
+
+    stop_after_three_steps(make_trainer(tmp_path / "halves", **fields), monkeypatch)
     trainer = make_trainer(tmp_path / "halves", **fields, workers=1)  # may change
     assert trainer.step == 2  # the last that was saved
     assert same(weights(trainer.run()), straight)
@@ -194,18 +198,7 @@ def test_a_resumed_run_with_a_teacher_is_bit_identical(
     straight = weights(make_trainer(tmp_path / "straight", **fields).run())
     names = " ".join(row["names"] for row in read_table(tmp_path / "straight" / "loss.csv"))
     assert "unknown+" in names
-    original, left = Trainer._train_step, [3]
-
-    def stopping(self: Trainer, batches: Any) -> tuple[float, list[str]]:
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return original(self, batches)
-
-    monkeypatch.setattr(Trainer, "_train_step", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        make_trainer(tmp_path / "halves", **fields).run()
-    monkeypatch.undo()
+    stop_after_three_steps(make_trainer(tmp_path / "halves", **fields), monkeypatch)
     trainer = make_trainer(tmp_path / "halves", **fields, workers=1)
     assert trainer.step == 2
     assert same(weights(trainer.run()), straight)
