@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 from urllib.parse import quote
 
@@ -16,6 +13,7 @@ from markupsafe import Markup
 from tp_drseg._runtime.text import visible
 from tp_drseg.export.colours import lesion_colour
 from tp_drseg.folder.names import OVERLAY, REPORT
+from tp_drseg.folder.page import page_part, source_hash
 from tp_drseg.folder.record import ImageRecord, thumbnail_name
 from tp_drseg.folder.run_log import RunLog
 
@@ -65,9 +63,9 @@ def contact_sheet(log: RunLog, lesions: Sequence[str]) -> str:
     cards = _cards(log, lesions)
     # where not all have room, what needs a look comes first
     shown = sorted(cards, key=lambda card: (not card.reason, not card.doubts))[:_MOST_CARDS]
-    style, script = _part("contact_sheet.css"), _part("contact_sheet.js")
+    style, script = page_part("contact_sheet.css"), page_part("contact_sheet.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_part("contact_sheet.html")).render(
+    return environment.from_string(page_part("contact_sheet.html")).render(
         cards=sorted(shown, key=lambda card: card.name),
         left_out=len(cards) - len(shown),
         counts=log.counts(),
@@ -76,8 +74,8 @@ def contact_sheet(log: RunLog, lesions: Sequence[str]) -> str:
         when=log.started.strftime("%Y-%m-%d %H:%M UTC"),
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=source_hash(style),
+        script_hash=source_hash(script),
     )
 
 
@@ -113,11 +111,3 @@ def _card(record: ImageRecord, status: str, lesions: Sequence[str]) -> Card:
         quality="" if record.quality == "good" else f"{record.quality}. {record.quality_reason}",
         eye=str(record.anatomy.get("eye") or ""),
     )
-
-
-def _part(name: str) -> str:
-    return resources.files("tp_drseg.folder").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, StrictUndefined
@@ -17,6 +15,7 @@ from tp_drseg._runtime.text import visible
 from tp_drseg.anatomy import QUADRANTS, Measurements, read_signs
 from tp_drseg.anatomy.drawing import draw_anatomy
 from tp_drseg.export import Layer, draw_layers, encode_picture, lesion_colour
+from tp_drseg.folder.page import page_part, source_hash
 
 if TYPE_CHECKING:
     from tp_drseg.config import TPDRSegConfig
@@ -108,14 +107,14 @@ def make_report(
 
 def report_page(report: Report) -> str:
     """Return a report as one HTML page."""
-    style = _part("report.css")
+    style = page_part("report.css")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_part("report.html")).render(
+    return environment.from_string(page_part("report.html")).render(
         vars(report)
         | {
             "picture": base64.b64encode(report.picture).decode(),
             "style": Markup(style),
-            "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            "style_hash": source_hash(style),
         }
     )
 
@@ -213,7 +212,3 @@ def _picture(results: Segmentations, measurements: Measurements) -> bytes:
     )
     drawn.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.LANCZOS)
     return encode_picture(drawn, ".jpg")
-
-
-def _part(name: str) -> str:
-    return resources.files("tp_drseg.folder").joinpath(name).read_text(encoding="utf-8")
